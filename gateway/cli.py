@@ -1,0 +1,110 @@
+"""The ``bearergate`` command: run, demo, check."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway import __version__, logs
+from gateway.errors import ConfigurationError
+from gateway.settings import SettingsError, load
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.settings import Loaded
+
+FINE, FAILED, MISCONFIGURED = 0, 1, 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 fine, 2 configuration error, 1 the rest."""
+    arguments = _parser().parse_args(argv)
+    command = arguments.command or "run"
+    try:
+        if command == "demo":
+            return _demo(arguments)
+        return _check(arguments) if command == "check" else _run(arguments)
+    except SettingsError as error:
+        for problem in error.problems:
+            _say(problem)
+        return MISCONFIGURED
+    except ConfigurationError as error:
+        _say(str(error))
+        return MISCONFIGURED
+    except KeyboardInterrupt:
+        return FINE
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bearergate", description="Basic in, Bearer out.")
+    parser.add_argument("--version", action="version", version=f"bearergate {__version__}")
+    parser.set_defaults(config=None)
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    run = commands.add_parser("run", help="run the gateway (the default)")
+    check = commands.add_parser("check", help="read the configuration, print every problem")
+    for each in (run, check):
+        each.add_argument("--config", type=Path, metavar="FILE", help="settings in YAML")
+    demo = commands.add_parser("demo", help="gateway, provider and upstream on loopback, to try")
+    for part, default in (("port", 8000), ("admin-port", 8001), ("provider-port", 9001)):
+        demo.add_argument(f"--{part}", type=int, metavar="N", help=f"instead of {default}")
+    return parser
+
+
+def _load(arguments: argparse.Namespace) -> Loaded:
+    loaded = load(arguments.config, os.environ)
+    for warning in loaded.warnings:
+        _say(f"warning: {warning}")
+    return loaded
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    _load(arguments)
+    print("the configuration is fine")
+    return FINE
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from gateway import app  # noqa: PLC0415 - `check` and `--help` need not load the servers
+
+    settings = _load(arguments).settings
+    logs.configure(settings.log_level, settings.log_format)
+    _forbid_core_dumps()
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        try:
+            runner.run(app.run(settings))
+        except asyncio.CancelledError:
+            return FAILED
+    return FINE
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from gateway import demo  # noqa: PLC0415 - only the demo needs it
+
+    return demo.run(demo.DemoOptions(arguments.port, arguments.admin_port, arguments.provider_port))
+
+
+def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    """Return uvloop's event loop where it is installed."""
+    try:
+        import uvloop  # noqa: PLC0415 - optional: there is none on Windows and PyPy
+    except ImportError:
+        return None
+    return uvloop.Loop
+
+
+def _forbid_core_dumps() -> None:
+    """Keep the passwords and tokens in memory out of core files."""
+    try:
+        import resource  # noqa: PLC0415 - there is none on Windows
+    except ImportError:
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _say(line: str) -> None:
+    print(f"bearergate: {line}", file=sys.stderr)

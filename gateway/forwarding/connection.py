@@ -1,0 +1,203 @@
+"""One HTTP/1.1 connection to an upstream: bytes out, one response at a time in (RFC 9112).
+
+Rule: a connection is reusable only after a response that ended cleanly while nothing more was
+being sent and nothing more had arrived. Anything else poisons it, and a poisoned one is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+from gateway.errors import UpstreamError, UpstreamTimeoutError
+from gateway.forwarding.response_reader import ResponseReader
+
+if TYPE_CHECKING:
+    from gateway.forwarding.headers import ResponseHead
+
+# Enough to keep a fast reader busy, little enough to hold for thousands of slow ones.
+HIGH_WATER = 128 * 1024
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """Speaks HTTP/1.1 to one upstream; used by one request at a time."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._reader = ResponseReader()
+        self._error: UpstreamError | None = None
+        self._wake: asyncio.Future[None] | None = None
+        self._drained: asyncio.Future[None] | None = None
+        self._clock: asyncio.TimerHandle | None = None
+        self._in_use = False
+        self._sending = False
+        self._reading_paused = False
+        self._poisoned = False
+        self._closed = False
+
+    # The asyncio side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        # A cast, not a check: uvloop's transports are no instances of asyncio's.
+        self._transport = cast("asyncio.Transport", transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End a body that lasts until the close, or fail the response under way."""
+        self._closed = True
+        if self._in_use and not self._poisoned:
+            self._end(exc)
+        self._wake_up()
+        self.resume_writing()
+
+    def data_received(self, data: bytes) -> None:
+        """Read response bytes; bytes that belong to no request poison the connection."""
+        if not self._in_use or self._poisoned:
+            self.abort()
+            return
+        try:
+            self._reader.feed(data)
+        except UpstreamError as exc:
+            self.fail(exc)
+        if self._reader.buffered > HIGH_WATER and not self._reading_paused and not self._poisoned:
+            self._reading_paused = True
+            self._open_transport.pause_reading()
+        self._wake_up()
+
+    def pause_writing(self) -> None:
+        """Remember that the upstream reads slowly."""
+        if self._drained is None:
+            self._drained = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """Let a writer go on."""
+        drained, self._drained = self._drained, None
+        if drained is not None and not drained.done():
+            drained.set_result(None)
+
+    # The gateway's side
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the next request may be sent here."""
+        reader = self._reader
+        return not (self._poisoned or self._closed or self._sending) and (
+            not self._in_use
+            or (
+                reader.complete
+                and reader.keep_alive
+                and not self._reading_paused
+                and not self._open_transport.get_write_buffer_size()
+            )
+        )
+
+    def start(self, method: str, data: bytes, *, more: bool) -> None:
+        """Send the head of the next request; ``more`` tells that ``write`` follows."""
+        self._in_use = True
+        self._sending = more
+        self._reader.begin(method)
+        self._open_transport.write(data)
+
+    async def write(self, data: bytes) -> None:
+        """Send body bytes; wait while the upstream reads slowly."""
+        if self._closed or self._poisoned:
+            raise UpstreamError("the upstream closed the connection")
+        self._open_transport.write(data)
+        if self._drained is not None:
+            await self._drained
+
+    def sent(self) -> None:
+        """Tell that the whole request has been written."""
+        self._sending = False
+
+    def expect_head_within(self, timeout: float) -> None:
+        """Fail the response if its head is not there after ``timeout`` seconds."""
+        if self._reader.head is None and self._clock is None:
+            self._clock = self._loop.call_later(timeout, self._time_out)
+
+    async def read_head(self) -> ResponseHead:
+        """Return the head of the final response; a broken one raises ``UpstreamError``."""
+        while self._reader.head is None:
+            if self._error is not None:
+                raise self._error
+            await self._sleep()
+        self._stop_clock()
+        return self._reader.head
+
+    async def read_body(self) -> bytes:
+        """Return all body bytes that are there, at least one; empty means the clean end.
+
+        A body that breaks off raises ``UpstreamError``.
+        """
+        while not self._reader.buffered:
+            if self._reader.complete:
+                return b""
+            if self._error is not None:
+                raise self._error
+            await self._sleep()
+        return self._take()
+
+    def take_ready(self) -> tuple[bytes, bool]:
+        """Return the body bytes that are there without waiting, and whether they are the last."""
+        return self._take(), self._reader.complete
+
+    def release(self) -> None:
+        """Forget the request; from now on any byte that arrives poisons the connection."""
+        self._in_use = False
+
+    def abort(self) -> None:
+        """Close at once, without waiting for anything to be sent."""
+        self.fail(UpstreamError("the request was given up"))
+
+    def fail(self, error: UpstreamError) -> None:
+        """Close at once; a response that was complete by then stays what it is."""
+        self._poisoned = True
+        self._error = self._error or error
+        self._stop_clock()
+        self._wake_up()
+        self.resume_writing()
+        if self._transport is not None:
+            self._transport.abort()
+
+    @property
+    def _open_transport(self) -> asyncio.Transport:
+        assert self._transport is not None  # noqa: S101 - connected before it is handed out
+        return self._transport
+
+    def _take(self) -> bytes:
+        data = self._reader.take()
+        if self._reading_paused and not self._closed:
+            self._reading_paused = False
+            self._open_transport.resume_reading()
+        return data
+
+    async def _sleep(self) -> None:
+        self._wake = self._loop.create_future()
+        try:
+            await self._wake
+        finally:
+            self._wake = None
+
+    def _wake_up(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    def _end(self, exc: Exception | None) -> None:
+        """Take the end of the connection for what it means to the response."""
+        self._stop_clock()
+        if exc is not None:
+            self._error = UpstreamError(f"the connection to the upstream broke: {exc}")
+            return
+        try:
+            self._reader.feed_end()
+        except UpstreamError as error:
+            self._error = error
+
+    def _time_out(self) -> None:
+        self.fail(UpstreamTimeoutError("the upstream did not answer in time"))
+
+    def _stop_clock(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None

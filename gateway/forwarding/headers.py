@@ -1,0 +1,244 @@
+"""The head of the upstream request and of the response sent back: strip, then set.
+
+Rule: what the gateway says about a request is set after everything the caller said about the same
+thing is gone, in every spelling an upstream might read as the same name (RFC 9110 §7.6.1, §17.10).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from gateway.errors import UpstreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gateway.request import RequestHead
+    from gateway.routing import Upstream
+
+# RFC 9110 §7.6.1, with the obsolete Proxy-Connection; Upgrade is not forwarded either.
+HOP_BY_HOP = frozenset({
+    b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate",
+    b"proxy-authorization", b"proxy-authentication-info", b"te", b"trailer",
+    b"transfer-encoding", b"upgrade", b"http2-settings",
+})  # fmt: skip
+
+# Set by the gateway itself, or left out: the caller's own are never sent on. CGI turns ``Proxy``
+# into the setting HTTP_PROXY (CVE-2016-5385).
+_SET_HERE = frozenset({
+    b"authorization", b"host", b"content-length", b"expect", b"x-request-id", b"proxy",
+})  # fmt: skip
+
+# What upstreams believe about the way a request took and about who sent it.
+_CLAIMS_OF_PROXIES = re.compile(
+    rb"forwarded|x-forwarded(-.*)?|x-real-ip|x-client-ip|x-cluster-client-ip|true-client-ip"
+    rb"|x-original-(url|uri|host|method|forwarded-for)|x-rewrite-url|x-envoy-.*"
+    rb"|x-consumer(-.*)?|x-credential(-.*)?|x-authenticated(-.*)?|x-anonymous(-.*)?"
+    rb"|x-userinfo|x-id-token|x-access-token|x-auth-request(-.*)?|remote-user|x-remote-(user|groups?)"
+)
+_NOT_ALPHANUMERIC = re.compile(rb"[^a-z0-9]+")
+
+
+@lru_cache(maxsize=4096)
+def _is_forwarded(name: bytes) -> bool:
+    """Return whether a caller's field of this name is sent on; one verdict per spelling, kept."""
+    lower = name.lower()
+    # Some servers read every character that is no letter or digit, and runs of them, as one dash.
+    plain = _NOT_ALPHANUMERIC.sub(b"-", lower).strip(b"-")
+    return not (
+        b"." in lower
+        or plain in HOP_BY_HOP
+        or plain in _SET_HERE
+        or _CLAIMS_OF_PROXIES.fullmatch(plain)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """What the upstream is told about the caller's side of the gateway."""
+
+    for_: bytes
+    proto: bytes
+    host: bytes
+    request_id: bytes
+
+
+def write_request_head(
+    head: RequestHead,
+    upstream: Upstream,
+    forwarded: Forwarded,
+    *,
+    target: bytes,
+    access_token: str | None,
+    body_length: int | None,
+    drop_referer: bool = False,
+) -> bytes:
+    """Return the head of the upstream request; ``body_length`` ``None`` means chunked.
+
+    ``access_token`` ``None`` is a public route: nothing is said about who is calling.
+    """
+    named = _named_by_connection(head.values(b"connection"))
+    if drop_referer:
+        named |= {b"referer"}
+    parts = [
+        b"%b %b%b HTTP/1.1\r\nHost: %b\r\n"
+        % (head.method.encode(), upstream.path_prefix, target, upstream.host_field)
+    ]
+    for name, value in head.headers:
+        if _is_forwarded(name) and not (named and name.lower() in named):
+            parts += (name, b": ", value, b"\r\n")
+    if access_token is not None:
+        parts += (b"Authorization: Bearer ", access_token.encode("ascii"), b"\r\n")
+    parts += (b"X-Forwarded-For: ", forwarded.for_, b"\r\nX-Forwarded-Proto: ", forwarded.proto)
+    if forwarded.host:
+        parts += (b"\r\nX-Forwarded-Host: ", forwarded.host)
+    parts += (b"\r\nX-Request-Id: ", forwarded.request_id, _request_framing(head, body_length))
+    return b"".join(parts)
+
+
+# RFC 9110 §8.6: a method that anticipates content says so even when there is none.
+_ANTICIPATES_CONTENT = frozenset({"POST", "PUT", "PATCH"})
+
+
+def _request_framing(head: RequestHead, body_length: int | None) -> bytes:
+    """Return the one framing field and the end of the head (RFC 9112 §6)."""
+    if body_length is None:
+        return b"\r\nTransfer-Encoding: chunked\r\n\r\n"
+    if body_length or head.method in _ANTICIPATES_CONTENT or b"content-length" in head.fields:
+        return b"\r\nContent-Length: %d\r\n\r\n" % body_length
+    return b"\r\n\r\n"
+
+
+class ResponseFraming(Enum):
+    """How the body that follows a response head ends (RFC 9112 §6.3)."""
+
+    NONE = auto()
+    LENGTH = auto()
+    CHUNKED = auto()
+    CLOSE = auto()
+
+
+class _Kind(Enum):
+    """What the fields of a response are that are not just passed on."""
+
+    DROPPED = auto()
+    CONNECTION = auto()
+    LENGTH = auto()
+    CODING = auto()
+
+
+@lru_cache(maxsize=4096)
+def _kind(name: bytes) -> _Kind | None:
+    """Return the kind of an upstream's field, ``None`` for any other; one verdict per spelling."""
+    match name.lower():
+        case b"content-length":
+            return _Kind.LENGTH
+        case b"transfer-encoding":
+            return _Kind.CODING
+        case b"connection":
+            return _Kind.CONNECTION
+        case lower if lower in HOP_BY_HOP or lower == b"x-request-id":
+            return _Kind.DROPPED
+        case _:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHead:
+    """The head of an upstream response as it arrived.
+
+    ``framing`` is the upstream's, ``named`` what its ``Connection`` fields name.
+    """
+
+    status: int
+    reason: bytes
+    headers: Sequence[tuple[bytes, bytes]] = field(repr=False)
+    framing: ResponseFraming
+    named: frozenset[bytes]
+
+
+# RFC 9110 §15.3.5, §15.4.5
+_NO_CONTENT, _NOT_MODIFIED = 204, 304
+_WITHOUT_BODY = frozenset({_NO_CONTENT, _NOT_MODIFIED})
+# RFC 9112 §4
+_REASON_PHRASE = re.compile(rb"[\t -~\x80-\xff]*")
+
+
+def read_response_head(
+    method: str, status: int, reason: bytes, headers: Sequence[tuple[bytes, bytes]]
+) -> ResponseHead:
+    """Return the head of the response to ``method``; one to be refused raises ``UpstreamError``."""
+    if not _REASON_PHRASE.fullmatch(reason):
+        raise UpstreamError("the upstream's reason phrase holds control characters")
+    framing = ResponseFraming.CLOSE
+    connection = []
+    for name, value in headers:
+        kind = _kind(name)
+        if kind is None:
+            continue
+        if kind is _Kind.LENGTH:
+            framing = ResponseFraming.LENGTH
+        elif kind is _Kind.CODING:
+            if framing is not ResponseFraming.CLOSE or value.lower() != b"chunked":
+                raise UpstreamError("the upstream used a transfer coding other than chunked")
+            framing = ResponseFraming.CHUNKED
+        elif kind is _Kind.CONNECTION:
+            connection.append(value)
+    if method == "HEAD" or status in _WITHOUT_BODY:
+        framing = ResponseFraming.NONE
+    return ResponseHead(status, reason, headers, framing, _named_by_connection(connection))
+
+
+def write_response_head(
+    response: ResponseHead,
+    *,
+    request_id: bytes,
+    framing: ResponseFraming,
+    keep_alive: bool,
+    version: tuple[int, int],
+) -> bytes:
+    """Return the response head sent to the caller: the upstream's, hop-by-hop fields replaced."""
+    parts = [b"HTTP/1.1 %d %b\r\n" % (response.status, response.reason)]
+    named = response.named
+    for name, value in response.headers:
+        kind = _kind(name)
+        if kind is None:
+            if not (named and name.lower() in named):
+                parts += (name, b": ", value, b"\r\n")
+        elif kind is _Kind.LENGTH and response.status != _NO_CONTENT:  # RFC 9110 §8.6
+            parts += (name, b": ", value, b"\r\n")
+    parts += (b"X-Request-Id: ", request_id, b"\r\n")
+    if framing is ResponseFraming.CHUNKED:
+        parts.append(b"Transfer-Encoding: chunked\r\n")
+    if not keep_alive:
+        parts.append(b"Connection: close\r\n")
+    elif version == (1, 0):
+        parts.append(b"Connection: keep-alive\r\n")
+    parts.append(b"\r\n")
+    return b"".join(parts)
+
+
+# Naming these in Connection takes nothing away: they frame the message or say what it is.
+_NEVER_NAMED = frozenset({b"content-length", b"host", b"date", b"set-cookie"})
+
+
+def _named_by_connection(values: Sequence[bytes]) -> frozenset[bytes]:
+    """Return the field names the ``Connection`` fields name, lower-cased (RFC 9110 §7.6.1)."""
+    if not values:
+        return frozenset()
+    return _names_in(b",".join(values))
+
+
+@lru_cache(maxsize=1024)
+def _names_in(value: bytes) -> frozenset[bytes]:
+    names = frozenset(name.strip(b" \t").lower() for name in value.split(b","))
+    return names - _NEVER_NAMED - HOP_BY_HOP - {b"", b"close"}
+
+
+def forwarded_for(previous: Iterable[bytes], peer: str) -> bytes:
+    """Return the ``X-Forwarded-For`` value: what trusted proxies said, then the peer."""
+    return b", ".join([*previous, peer.encode("ascii", "replace")])

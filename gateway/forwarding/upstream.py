@@ -1,0 +1,164 @@
+"""The request sent to an upstream and the response read from it, both as streams of bytes.
+
+Rule: a request of which a byte was sent is never sent again (RFC 9110 §9.2.2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from typing import TYPE_CHECKING, Protocol
+
+from gateway.errors import ConfigurationError, UpstreamError, UpstreamTimeoutError
+from gateway.forwarding.chunks import LAST_CHUNK, write_chunk
+from gateway.forwarding.pool import UpstreamPool
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gateway.forwarding.connection import UpstreamConnection
+    from gateway.forwarding.headers import ResponseHead
+    from gateway.routing import Upstream
+
+
+class RequestBody(Protocol):
+    """A request body that is still arriving."""
+
+    async def next_part(self) -> bytes:
+        """Return the next bytes, empty at the end; a body that breaks raises ``GatewayError``."""
+        ...
+
+
+class UpstreamResponse:
+    """A response whose head has arrived; read its body, then ``close`` it in any case."""
+
+    __slots__ = ("_connection", "_pool", "_upload", "head")
+
+    def __init__(
+        self,
+        pool: UpstreamPool,
+        connection: UpstreamConnection,
+        head: ResponseHead,
+        upload: asyncio.Task[None] | None,
+    ) -> None:
+        self._pool = pool
+        self._connection = connection
+        self._upload = upload
+        self.head = head
+
+    def take_ready(self) -> tuple[bytes, bool]:
+        """Return the body bytes that have arrived, and whether they are the last."""
+        return self._connection.take_ready()
+
+    async def read(self) -> bytes:
+        """Return the next body bytes, empty at the clean end; else raise ``UpstreamError``."""
+        return await self._connection.read_body()
+
+    def close(self) -> None:
+        """Give the connection back; one with anything unfinished on it is closed."""
+        _end(self._upload)
+        self._pool.release(self._connection)
+
+
+class Forwarder:
+    """Sends requests to upstreams, one pool of connections each; times are in seconds."""
+
+    def __init__(self, *, timeout: float, connect_timeout: float, ca_file: Path | None) -> None:
+        self._timeout = timeout
+        self._connect_timeout = connect_timeout
+        self._tls = _tls_context(ca_file)
+        self._loop = asyncio.get_running_loop()
+        self._pools: dict[Upstream, UpstreamPool] = {}
+
+    async def forward(
+        self,
+        upstream: Upstream,
+        method: str,
+        data: bytes,
+        body: RequestBody | None = None,
+        *,
+        chunked: bool = False,
+    ) -> UpstreamResponse:
+        """Send ``data``, the head and all of the body that is there, then the rest in ``body``.
+
+        No response raises ``UpstreamError`` or ``UpstreamTimeoutError``; a body that fails raises
+        its own ``GatewayError``. The time to answer counts from the end of the request.
+        """
+        pool = self._pool(upstream)
+        connection = pool.find() or await pool.connect()
+        connection.start(method, data, more=body is not None)
+        upload = None
+        if body is None:
+            connection.expect_head_within(self._timeout)
+        else:
+            upload = self._loop.create_task(self._send_body(connection, body, chunked=chunked))
+            upload.add_done_callback(_failure)
+        try:
+            head = await connection.read_head()
+        except BaseException as error:
+            failure = _failure(upload) if isinstance(error, UpstreamError) else None
+            _end(upload)
+            connection.abort()
+            pool.release(connection)
+            if failure is not None:
+                raise failure from None
+            raise
+        return UpstreamResponse(pool, connection, head, upload)
+
+    def close(self) -> None:
+        """Close every connection at once."""
+        for pool in self._pools.values():
+            pool.close()
+
+    def _pool(self, upstream: Upstream) -> UpstreamPool:
+        pool = self._pools.get(upstream)
+        if pool is None:
+            pool = UpstreamPool(upstream, connect_timeout=self._connect_timeout, tls=self._tls)
+            self._pools[upstream] = pool
+        return pool
+
+    async def _send_body(
+        self, connection: UpstreamConnection, body: RequestBody, *, chunked: bool
+    ) -> None:
+        """Send the rest of the request; any failure closes the connection unfinished."""
+        try:
+            while data := await body.next_part():
+                await self._write(connection, write_chunk(data) if chunked else data)
+            if chunked:
+                await self._write(connection, LAST_CHUNK)
+        except UpstreamError as error:
+            connection.fail(error)
+        except BaseException:
+            connection.abort()
+            raise
+        else:
+            connection.sent()
+            connection.expect_head_within(self._timeout)
+
+    async def _write(self, connection: UpstreamConnection, data: bytes) -> None:
+        try:
+            async with asyncio.timeout(self._timeout):
+                await connection.write(data)
+        except TimeoutError:
+            raise UpstreamTimeoutError("the upstream does not read the request") from None
+
+
+def _failure(upload: asyncio.Task[None] | None) -> BaseException | None:
+    """Return why the request body could not be sent, if that was the caller's doing."""
+    if upload is None or not upload.done() or upload.cancelled():
+        return None
+    return upload.exception()
+
+
+def _end(upload: asyncio.Task[None] | None) -> None:
+    if upload is not None and not upload.done():
+        upload.cancel()
+
+
+def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as exc:
+        raise ConfigurationError(f"{ca_file} holds no usable CA certificates") from exc
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context

@@ -1,0 +1,45 @@
+"""Grants and the form parameters that ask for them (RFC 6749 §4.3, §4.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+Form: TypeAlias = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordGrant:
+    """A resource owner's user name and password (RFC 6749 §4.3)."""
+
+    username: str
+    password: str = field(repr=False)
+    scope: str = ""
+
+    def form(self) -> Form:
+        """Write the parameters of RFC 6749 §4.3.2."""
+        return (
+            ("grant_type", "password"),
+            ("username", self.username),
+            ("password", self.password),
+            *_scope(self.scope),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCredentialsGrant:
+    """The client's own authentication, used as the grant (RFC 6749 §4.4)."""
+
+    scope: str = ""
+
+    def form(self) -> Form:
+        """Write the parameters of RFC 6749 §4.4.2."""
+        return (("grant_type", "client_credentials"), *_scope(self.scope))
+
+
+Grant: TypeAlias = PasswordGrant | ClientCredentialsGrant
+
+
+def _scope(scope: str) -> Form:
+    """Leave an empty scope out: a parameter without a value counts as omitted (RFC 6749 §3.2)."""
+    return (("scope", scope),) if scope else ()

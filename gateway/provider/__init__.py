@@ -1,0 +1,1 @@
+"""The OpenID Provider over HTTP: its metadata, its keys, its token endpoint."""

@@ -1,0 +1,224 @@
+"""The HTTP face of the proxy port: requests in, answers out, one access line for each.
+
+Rule: every request ends in exactly one access line, also when there was nobody left to answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from gateway.errors import AuthenticationError, GatewayError, RequestError
+from gateway.forwarding.chunks import LAST_CHUNK, write_chunk
+from gateway.forwarding.headers import write_request_head
+from gateway.logs import AccessEntry, access_is_written, write_access
+from gateway.request import RequestHead, read_head
+from gateway.server.answers import write_error, write_options
+from gateway.server.body import CallersBody
+from gateway.server.protocol import ProxyProtocol, is_busy, may_stay_open
+from gateway.server.relay import relay
+from gateway.server.written import Written, reset
+
+if TYPE_CHECKING:
+    from gateway.forwarding.upstream import Forwarder, UpstreamResponse
+    from gateway.pipeline import Admission, Pipeline
+    from gateway.server.trust import TrustedProxies
+
+_log = logging.getLogger(__name__)
+
+# nginx's number for a caller that hung up before its answer; it is never sent.
+HUNG_UP = 499
+# While draining: how often it is looked whether all is answered, and how long a request that is
+# cut has to end, in seconds.
+DRAIN_INTERVAL = 0.02
+CUT_TIMEOUT = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large a request may be, in bytes; a ``max_body`` of 0 is no limit."""
+
+    max_header_bytes: int
+    max_body_bytes: int
+
+
+@dataclass(slots=True)
+class _Journal:
+    """What is known of one request so far, for its access line."""
+
+    request_id: str
+    started: float
+    head: RequestHead | None = None
+    admission: Admission | None = None
+    status: int = 0
+    error: str | None = None
+    cause: str | None = None
+    user: str | None = None
+
+
+class ProxyServer(web.Server):
+    """aiohttp's low-level server around the pipeline and the forwarder."""
+
+    def __init__(
+        self, pipeline: Pipeline, forwarder: Forwarder, *, limits: Limits, trusted: TrustedProxies
+    ) -> None:
+        super().__init__(self._answer, handler_cancellation=True)
+        self._pipeline = pipeline
+        self._forwarder = forwarder
+        self._limits = limits
+        self._trusted = trusted
+        self._draining = False
+
+    def __call__(self) -> ProxyProtocol:
+        """Return the protocol of one new connection."""
+        return ProxyProtocol(self, max_field_size=self._limits.max_header_bytes)
+
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's
+        """Let the requests under way end, for ``timeout`` seconds; then cut what is left."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while any(map(is_busy, self.connections)):  # noqa: ASYNC110 - sockets tell no event
+                    await asyncio.sleep(DRAIN_INTERVAL)
+        self._draining = True
+        await super().shutdown(CUT_TIMEOUT)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        journal = _Journal(self._trusted.request_id(request) or new_request_id(), time.monotonic())
+        body = CallersBody(request, self._limits.max_body_bytes)
+        try:
+            written = await self._journey(request, body, journal)
+        except GatewayError as error:
+            written = _refuse(request, error, journal)
+        except asyncio.CancelledError:
+            journal.status = journal.status or HUNG_UP
+            journal.cause = "cut by the shutdown" if self._draining else "the caller hung up"
+            raise
+        except Exception as exc:  # noqa: BLE001 - a request without an answer has a log line
+            _log.exception("request %s failed", journal.request_id)
+            written = _refuse(request, GatewayError(type(exc).__name__), journal)
+        finally:
+            if access_is_written():
+                _write_line(request, journal)
+        if not body.finished:
+            written.force_close()
+        return written
+
+    async def _journey(
+        self, request: web.BaseRequest, body: CallersBody, journal: _Journal
+    ) -> Written:
+        head = journal.head = read_head(
+            method=request.method,
+            target=request.raw_path.encode("utf-8", "surrogateescape"),
+            version=(request.version.major, request.version.minor),
+            headers=request.raw_headers,
+            peer=self._trusted.peer(request),
+            max_header_bytes=self._limits.max_header_bytes,
+        )
+        body.expect(head)
+        if head.target == b"*":
+            journal.status = 204
+            keep_alive = may_stay_open(request)
+            answer = write_options(request, journal.request_id, keep_alive=keep_alive)
+            return _write(request, answer, keep_alive=keep_alive)
+        admission = journal.admission = await self._pipeline.admit(head, body)
+        response = await self._forward(request, head, admission, body, journal.request_id)
+        try:
+            journal.status = response.head.status
+            written = await relay(request, response, journal.request_id.encode())
+        finally:
+            response.close()
+        journal.cause = written.cause
+        return written
+
+    async def _forward(
+        self,
+        request: web.BaseRequest,
+        head: RequestHead,
+        admission: Admission,
+        body: CallersBody,
+        request_id: str,
+    ) -> UpstreamResponse:
+        """Send the request on, in one piece if its body is there, else the body as it arrives."""
+        authentication = admission.authentication
+        upstream = admission.route.upstream
+        length = head.body_length
+        if authentication is not None and authentication.body is not None:
+            content: bytes | None = authentication.body
+            length = len(authentication.body)
+        else:
+            content = body.take_arrived() if length != 0 else b""
+        target = head.target if authentication is None else authentication.target
+        data = write_request_head(
+            head,
+            upstream,
+            self._trusted.forwarded(request, head, request_id),
+            target=target,
+            access_token=None if authentication is None else authentication.principal.access_token,
+            body_length=length,
+            drop_referer=target is not head.target,
+        )
+        chunked = length is None
+        if content is None:
+            return await self._forwarder.forward(upstream, head.method, data, body, chunked=chunked)
+        data += write_chunk(content) + LAST_CHUNK if chunked else content
+        return await self._forwarder.forward(upstream, head.method, data)
+
+
+def _refuse(request: web.BaseRequest, error: GatewayError, journal: _Journal) -> Written:
+    """Answer with the error; a response that has begun can only be cut."""
+    journal.error, journal.cause = error.error, str(error)
+    if isinstance(error, AuthenticationError):
+        journal.user = error.user
+    if journal.status:
+        if request.transport is not None:
+            reset(request.transport)
+        return Written(keep_alive=False)
+    journal.status = error.status
+    # What was refused for its form may have been read in another way by someone before us.
+    keep_alive = may_stay_open(request) and not isinstance(error, RequestError)
+    answer = write_error(request, error, journal.request_id, keep_alive=keep_alive)
+    return _write(request, answer, keep_alive=keep_alive)
+
+
+def _write(request: web.BaseRequest, answer: bytes, *, keep_alive: bool) -> Written:
+    if request.transport is not None:
+        request.transport.write(answer)
+    return Written(keep_alive=keep_alive)
+
+
+def new_request_id() -> str:
+    """Return a fresh request id of 24 hexadecimal digits."""
+    return f"{random.getrandbits(96):024x}"
+
+
+def _write_line(request: web.BaseRequest, journal: _Journal) -> None:
+    head, admission = journal.head, journal.admission
+    authentication = None if admission is None else admission.authentication
+    principal = None if authentication is None else authentication.principal
+    path = head.path.decode("latin-1") if head is not None else _path_of(request.raw_path)
+    write_access(
+        AccessEntry(
+            request_id=journal.request_id,
+            method=request.method,
+            path=path,
+            status=journal.status,
+            duration_ms=(time.monotonic() - journal.started) * 1000,
+            grant=None if principal is None else principal.grant,
+            cache=None if authentication is None else authentication.source.value,
+            user=journal.user if principal is None else principal.user,
+            error=journal.error,
+            cause=journal.cause,
+        )
+    )
+
+
+def _path_of(target: str) -> str:
+    """Return the path of a refused request target; any other form may hold a password."""
+    return target.partition("?")[0] if target.startswith("/") else "-"

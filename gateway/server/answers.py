@@ -1,0 +1,99 @@
+"""The one place that writes the gateway's own answers (contract: error, description, id)."""
+
+from __future__ import annotations
+
+import json
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from gateway.errors import (
+    AuthenticationError,
+    GatewayError,
+    InsufficientScopeError,
+    MethodNotAllowedError,
+    ProviderUnavailableError,
+)
+from gateway.forwarding.headers import ResponseFraming, ResponseHead, write_response_head
+from gateway.request import METHODS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aiohttp import web
+
+# What a caller may know about a failure that is not the caller's: the cause is for the log only.
+_OUR_FAULT = {
+    "internal_error": "the gateway failed",
+    "provider_error": "the identity provider and this gateway do not work together",
+    "provider_unavailable": "the identity provider is not available",
+    "provider_timeout": "the identity provider did not answer in time",
+    "bad_gateway": "the upstream did not give a usable answer",
+    "gateway_timeout": "the upstream did not answer in time",
+}
+_INVALID_CREDENTIALS = "the credentials were not accepted"
+
+
+def write_error(
+    request: web.BaseRequest, error: GatewayError, request_id: str, *, keep_alive: bool
+) -> bytes:
+    """Return the answer that tells the caller about ``error``, never cached (RFC 9111 §5.2)."""
+    document = {
+        "error": error.error,
+        "error_description": _describe(error),
+        "request_id": request_id,
+    }
+    body = json.dumps(document).encode() + b"\n"
+    fields = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
+    fields += [("Content-Length", str(len(body))), *_fields(error)]
+    head = _write_head(request, error.status, fields, request_id, keep_alive=keep_alive)
+    return head if request.method == "HEAD" else head + body
+
+
+def write_options(request: web.BaseRequest, request_id: str, *, keep_alive: bool) -> bytes:
+    """Return the answer to ``OPTIONS *``, which asks about the gateway (RFC 9110 §9.3.7)."""
+    return _write_head(request, HTTPStatus.NO_CONTENT, [], request_id, keep_alive=keep_alive)
+
+
+def _write_head(
+    request: web.BaseRequest,
+    status: int,
+    fields: list[tuple[str, str]],
+    request_id: str,
+    *,
+    keep_alive: bool,
+) -> bytes:
+    ours = [("Server", "bearergate"), ("Date", formatdate(usegmt=True)), *fields]
+    headers = tuple((name.encode(), value.encode("latin-1")) for name, value in ours)
+    reason = HTTPStatus(status).phrase.encode()
+    framing = ResponseFraming.LENGTH
+    return write_response_head(
+        ResponseHead(status, reason, headers, framing, frozenset()),
+        request_id=request_id.encode(),
+        framing=framing,
+        keep_alive=keep_alive,
+        version=(request.version.major, request.version.minor),
+    )
+
+
+def _describe(error: GatewayError) -> str:
+    if error.error == "invalid_credentials":
+        # One text for unreadable, unknown and wrong: the answer tells nothing apart.
+        return _INVALID_CREDENTIALS
+    return _OUR_FAULT.get(error.error) or str(error)
+
+
+def _fields(error: GatewayError) -> Iterator[tuple[str, str]]:
+    match error:
+        case AuthenticationError():
+            yield "Vary", "Authorization"
+            for challenge in error.challenges:
+                yield "WWW-Authenticate", challenge
+        case ProviderUnavailableError():
+            yield "Retry-After", str(error.retry_after)
+        case MethodNotAllowedError():
+            yield "Allow", ", ".join(sorted(METHODS))
+        case InsufficientScopeError():
+            yield "Vary", "Authorization"
+        case _:
+            pass

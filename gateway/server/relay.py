@@ -1,0 +1,77 @@
+"""The upstream's response written to the caller, byte for byte, as it arrives.
+
+Rule: after the first byte an error can only cut the connection, so that it is seen as one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.errors import UpstreamError
+from gateway.forwarding.chunks import LAST_CHUNK, write_chunk
+from gateway.forwarding.headers import ResponseFraming, write_response_head
+from gateway.server.protocol import may_stay_open
+from gateway.server.written import Written, reset
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from aiohttp import web
+
+    from gateway.forwarding.upstream import UpstreamResponse
+
+
+async def relay(request: web.BaseRequest, response: UpstreamResponse, request_id: bytes) -> Written:
+    """Write ``response`` to the caller."""
+    transport = request.transport
+    if transport is None:
+        return Written(keep_alive=False, cause="the caller hung up")
+    version = (request.version.major, request.version.minor)
+    framing = _framing(response.head.framing, version)
+    keep_alive = framing is not ResponseFraming.CLOSE and may_stay_open(request)
+    head = write_response_head(
+        response.head,
+        request_id=request_id,
+        framing=framing,
+        keep_alive=keep_alive,
+        version=version,
+    )
+    data, last = response.take_ready()
+    transport.write(head + _framed(data, framing, last=last))
+    try:
+        if not last:
+            await _relay_body(request, transport, response, framing)
+    except UpstreamError as exc:
+        reset(transport)
+        return Written(keep_alive=False, cause=f"cut: {exc}")
+    except ConnectionError:
+        return Written(keep_alive=False, cause="the caller hung up")
+    return Written(keep_alive=keep_alive)
+
+
+async def _relay_body(
+    request: web.BaseRequest,
+    transport: asyncio.Transport,
+    response: UpstreamResponse,
+    framing: ResponseFraming,
+) -> None:
+    """Write the rest of the body; wait while the caller reads slowly."""
+    last = False
+    while not last:
+        await request.writer.drain()
+        data = await response.read()
+        more, last = response.take_ready()
+        transport.write(_framed(data + more, framing, last=last))
+
+
+def _framing(upstream: ResponseFraming, version: tuple[int, int]) -> ResponseFraming:
+    """Return how the body ends on the caller's side (RFC 9112 §6.3)."""
+    if upstream in (ResponseFraming.NONE, ResponseFraming.LENGTH):
+        return upstream
+    return ResponseFraming.CHUNKED if version >= (1, 1) else ResponseFraming.CLOSE
+
+
+def _framed(data: bytes, framing: ResponseFraming, *, last: bool) -> bytes:
+    if framing is ResponseFraming.CHUNKED:
+        return write_chunk(data) + LAST_CHUNK if last else write_chunk(data)
+    return data

@@ -1,0 +1,62 @@
+"""Who is believed about where a request came from: nobody, unless the operator names networks.
+
+Rule: an empty list trusts nobody; it never means everybody.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import TYPE_CHECKING
+
+from gateway.forwarding.headers import Forwarded, forwarded_for
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from gateway.request import RequestHead
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
+
+
+class TrustedProxies:
+    """Networks whose ``X-Forwarded-*`` and ``X-Request-Id`` fields are believed."""
+
+    def __init__(self, networks: tuple[IPv4Network | IPv6Network, ...]) -> None:
+        self._networks = networks
+        # One verdict per peer, kept: a trusted proxy sends every request.
+        self._trusts = lru_cache(maxsize=1024)(self._decide)
+
+    @staticmethod
+    def peer(request: web.BaseRequest) -> str:
+        """Return the address of the other end of the connection; ``unknown`` when there is none."""
+        return request.remote or "unknown"
+
+    def request_id(self, request: web.BaseRequest) -> str | None:
+        """Return the request id a trusted proxy chose, if it did and it is harmless."""
+        if not (self._networks and self._trusts(self.peer(request))):
+            return None
+        value = request.headers.get("X-Request-Id", "")
+        return value if _REQUEST_ID.fullmatch(value) else None
+
+    def forwarded(self, request: web.BaseRequest, head: RequestHead, request_id: str) -> Forwarded:
+        """Return what the upstream is told about the caller's side."""
+        host = head.values(b"host")
+        proto = b"https" if request.secure else b"http"
+        believed = bool(self._networks) and self._trusts(head.peer)
+        hosts = head.values(b"x-forwarded-host") if believed else ()
+        protos = head.values(b"x-forwarded-proto") if believed else ()
+        return Forwarded(
+            for_=forwarded_for(head.values(b"x-forwarded-for") if believed else (), head.peer),
+            proto=protos[0] if list(protos) in ([b"http"], [b"https"]) else proto,
+            host=hosts[0] if len(hosts) == 1 else (host[0] if host else b""),
+            request_id=request_id.encode("ascii"),
+        )
+
+    def _decide(self, peer: str) -> bool:
+        try:
+            address = ip_address(peer)
+        except ValueError:
+            return False
+        return any(address in network for network in self._networks)

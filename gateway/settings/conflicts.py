@@ -1,0 +1,83 @@
+"""What settings say together: problems and warnings no single value shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from gateway.settings.values import is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from gateway.settings.model import Settings
+
+Conflict = tuple[tuple[str, ...], str]  # the settings involved, the first one named; the problem
+
+
+def read_conflicts(settings: Settings) -> Iterator[Conflict]:
+    """Yield what is missing and what contradicts itself, with the settings involved."""
+    yield from _missing(settings)
+    if _is_plain(settings.issuer) and not settings.insecure_allow_http_issuer:
+        yield (
+            ("issuer", "insecure_allow_http_issuer"),
+            "use https, or INSECURE_ALLOW_HTTP_ISSUER=true for a test",
+        )
+    if settings.basic_grant not in {"auto", *settings.auth_methods}:
+        yield (
+            ("basic_grant", "auth_methods"),
+            f"{settings.basic_grant} is not among AUTH_METHODS; add it there or use auto",
+        )
+    if settings.redis_url and "cache_secret" not in settings.model_fields_set:
+        yield (
+            ("cache_secret", "redis_url"),
+            "it is required with REDIS_URL: use `openssl rand -hex 32`, the same for every gateway",
+        )
+    if settings.port and settings.port == settings.admin_port:
+        yield ("admin_port", "port"), "use another port than PORT"
+
+
+def read_warnings(settings: Settings) -> Iterator[Conflict]:
+    """Yield what runs and yet should be known, with the settings involved."""
+    for name in ("password_param_type", "client_credentials_param_type"):
+        if "query" in getattr(settings, name):
+            yield (
+                (name,),
+                "credentials in a query end up in logs and histories; prefer header or body",
+            )
+    if _is_plain(settings.issuer):
+        yield ("issuer",), "passwords travel to the provider unencrypted"
+    if not settings.hide_credentials:
+        yield (
+            ("hide_credentials",),
+            "the upstream receives the callers' passwords of query and body",
+        )
+
+
+def _missing(settings: Settings) -> Iterator[Conflict]:
+    if not settings.issuer:
+        yield ("issuer",), "it is required: the issuer identifier of the provider"
+    if not settings.upstream_url:
+        yield ("upstream_url",), "it is required: where requests go"
+    if "password" in settings.auth_methods:
+        advice = "it is required for the method password; or remove that from AUTH_METHODS"
+        if not settings.client_id:
+            yield ("client_id", "auth_methods"), advice
+        if not settings.client_secret:
+            yield ("client_secret", "auth_methods"), advice
+
+
+def _is_plain(issuer: str) -> bool:
+    parts = urlsplit(issuer)
+    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
+
+
+def spelled(
+    conflicts: Iterator[Conflict], names: dict[str, str], failed: Collection[str]
+) -> list[str]:
+    """Return one line each, leaving out those that involve a setting already found wrong."""
+    return [
+        f"{names.get(involved[0], involved[0].upper())}: {text}"
+        for involved, text in conflicts
+        if not set(involved) & set(failed)
+    ]

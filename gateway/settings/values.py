@@ -1,0 +1,207 @@
+"""How a setting's text is read: lists, requirements, URLs, networks, files.
+
+Rule: an error says what to write instead and does not quote what was written, because secrets end
+up in the wrong setting.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import SecretStr
+
+from gateway.token_cache.redis import read_redis_url
+from gateway.token_cache.sealing import MIN_SECRET_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+Network = IPv4Network | IPv6Network
+
+EXAMPLE_CACHE_SECRET: Final = "replace-this-with-openssl-rand-hex-32"  # noqa: S105 - refused
+_LATER_METHODS: Final = (
+    "authorization_code",
+    "bearer",
+    "introspection",
+    "refresh_token",
+    "session",
+    "userinfo",
+)
+_LATER_CLIENT_AUTH: Final = (
+    "client_secret_jwt",
+    "none",
+    "private_key_jwt",
+    "self_signed_tls_client_auth",
+    "tls_client_auth",
+)
+_SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+").fullmatch  # RFC 6749 §3.3
+_OWN_FIELDS: Final = (
+    frozenset(  # of a token request: RFC 6749 §2.3.1, §4.3.2, §4.4.2; RFC 7521 §4.2
+        {
+            "audience",
+            "client_assertion",
+            "client_assertion_type",
+            "client_id",
+            "client_secret",
+            "grant_type",
+            "password",
+            "refresh_token",
+            "scope",
+            "username",
+        }
+    )
+)
+
+
+def split_list(value: Any) -> Any:
+    """Return the entries of a comma-separated text; a list stays one."""
+    if isinstance(value, str):
+        value = value.split(",")
+    if isinstance(value, list):
+        return tuple(entry for entry in map(str.strip, value) if entry)
+    return value
+
+
+def read_scope(value: Any) -> Any:
+    """Return the scopes, separated by spaces (RFC 6749 §3.3); commas separate them as well."""
+    entries = split_list(value)
+    if not isinstance(entries, tuple):
+        return entries
+    scopes = [scope for entry in entries for scope in entry.split()]
+    if not all(map(_SCOPE, scopes)):
+        raise ValueError("a scope is printable ASCII without quotes and backslashes")
+    return " ".join(scopes)
+
+
+def read_requirements(value: Any) -> Any:
+    """Return the alternatives: a comma is OR, a space inside an entry is AND."""
+    entries = split_list(value)
+    if isinstance(entries, tuple):
+        return tuple(frozenset(e.split()) if isinstance(e, str) else e for e in entries)
+    return entries
+
+
+def read_pairs(value: Any) -> Any:
+    """Return the fields of ``name=value,...``; fields the gateway sends itself are refused."""
+    entries = split_list(value)
+    if not isinstance(entries, tuple) or not all(isinstance(entry, str) for entry in entries):
+        return entries
+    pairs = tuple(entry.partition("=")[::2] for entry in entries)
+    if not all(name and "=" in entry for entry, (name, _) in zip(entries, pairs, strict=True)):
+        raise ValueError("write it as name=value,name=value")
+    if own := sorted({name for name, _ in pairs} & _OWN_FIELDS):
+        raise ValueError(f"the gateway sends {', '.join(own)} itself; remove it here")
+    return pairs
+
+
+def read_networks(value: Any) -> tuple[Network, ...]:
+    """Return the networks; a bare address is a network of one."""
+    try:
+        return tuple(ip_network(entry) for entry in split_list(value))
+    except ValueError:
+        raise ValueError(
+            "write addresses or networks, e.g. 10.0.0.0/8,192.0.2.7,fd00::/8"
+        ) from None
+
+
+def read_methods(value: Any) -> Any:
+    """Return the authentication methods; those of a later version are told from misspelt ones."""
+    return _not_yet(split_list(value), _LATER_METHODS)
+
+
+def read_client_auth(value: Any) -> Any:
+    """Return the client authentication method (RFC 7591 §2, token_endpoint_auth_method)."""
+    return _not_yet((value,), _LATER_CLIENT_AUTH)[0]
+
+
+def read_cache_secret(value: Any) -> Any:
+    """Return one secret, or the new and the old one during a rotation."""
+    texts = value.split(",") if isinstance(value, str) else [_revealed(part) for part in value]
+    if len(texts) not in {1, 2}:
+        raise ValueError("give one secret, or two as new,old while rotating; none holds a comma")
+    if any(len(text.encode()) < MIN_SECRET_BYTES for text in texts):
+        raise ValueError(
+            f"each secret needs at least {MIN_SECRET_BYTES} bytes: use `openssl rand -hex 32`"
+        )
+    if EXAMPLE_CACHE_SECRET in texts:
+        raise ValueError("that is the documented example: use `openssl rand -hex 32`")
+    if len(set(texts)) < len(texts):
+        raise ValueError("the new and the old secret are the same; give one")
+    return tuple(map(SecretStr, texts))
+
+
+def read_url(value: str, schemes: Collection[str]) -> SplitResult:
+    """Return the parts of a URL with a host and without user info, query and fragment."""
+    if not value.isascii() or not value.isprintable() or " " in value or "\\" in value:
+        raise ValueError("write it as a URL in ASCII, percent-encoded where needed")
+    try:
+        parts = urlsplit(value)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("it is not a readable URL") from None  # the original quotes it
+    if parts.scheme not in schemes or not host or port == 0:
+        raise ValueError(f"write it as {' or '.join(f'{scheme}://host' for scheme in schemes)}")
+    if "@" in parts.netloc:
+        raise ValueError("remove the user and password before the host")
+    if "?" in value or "#" in value:
+        raise ValueError("remove what begins with '?' or '#'")
+    return parts
+
+
+def read_issuer(value: str) -> str:
+    """Return the issuer identifier or discovery URL (OpenID Connect Discovery 1.0 §4)."""
+    read_url(value, ("https", "http"))
+    return value
+
+
+def read_upstream_url(value: str) -> str:
+    """Return the URL of the upstream."""
+    read_url(value, ("http", "https"))
+    return value
+
+
+def read_redis(value: SecretStr) -> SecretStr:
+    """Return the Redis URL, known to name a server this version can talk to."""
+    url = value.get_secret_value()
+    if url.startswith(("redis+sentinel:", "redis+cluster:")):
+        raise ValueError("redis+sentinel:// and redis+cluster:// are not supported by this version")
+    read_redis_url(url)
+    return value
+
+
+def read_ca_file(value: Path) -> Path:
+    """Return the path of a file that holds trust anchors, known to be loadable."""
+    try:
+        ssl.create_default_context(cafile=value)
+    except ssl.SSLError:
+        raise ValueError("the file holds no PEM certificates") from None
+    except OSError as exc:
+        raise ValueError(f"the file cannot be read ({exc.strerror})") from exc
+    return value
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name or address is this machine's own (RFC 6761 §6.3)."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _not_yet(entries: Any, later: Collection[str]) -> Any:
+    if not isinstance(entries, tuple):
+        return entries
+    if found := [entry for entry in entries if entry in later]:
+        raise ValueError(f"{', '.join(found)} is not supported by this version of bearergate")
+    return entries
+
+
+def _revealed(part: SecretStr | str) -> str:
+    return part.get_secret_value() if isinstance(part, SecretStr) else part

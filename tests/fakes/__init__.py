@@ -1,0 +1,1 @@
+"""Counterparts on loopback: real sockets, real keys, and misbehaviour on request."""

@@ -1,0 +1,199 @@
+"""Request and response heads on their own (P1-P8, P27)."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.errors import UpstreamError
+from gateway.forwarding.headers import (
+    Forwarded,
+    ResponseFraming,
+    forwarded_for,
+    read_response_head,
+    write_request_head,
+    write_response_head,
+)
+from gateway.request import read_head
+from gateway.routing import read_upstream
+
+FORWARDED = Forwarded(b"192.0.2.1", b"http", b"gateway.test", b"id-1")
+UPSTREAM = read_upstream("http://httpbin:8080/base")
+BEGIN = b"Host: httpbin:8080\r\n"
+END = (
+    b"X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\n"
+    b"X-Forwarded-Host: gateway.test\r\nX-Request-Id: id-1\r\n"
+)
+
+
+def written(
+    *fields,
+    method="GET",
+    body_length=0,
+    access_token="t",  # noqa: S107 - of nobody
+    forwarded=FORWARDED,
+    **more,
+):
+    """Write the upstream request of a caller's request with these fields."""
+    head = read_head(
+        method=method,
+        target=b"/a?x",
+        version=(1, 1),
+        headers=((b"Host", b"gateway.test"), *fields),
+        peer="192.0.2.1",
+        max_header_bytes=32_768,
+    )
+    return write_request_head(
+        head,
+        UPSTREAM,
+        forwarded,
+        target=head.target,
+        access_token=access_token,
+        body_length=body_length,
+        **more,
+    )
+
+
+def test_request_head():
+    """P1, P6, P10: the head sent on, byte for byte."""
+    head = written((b"Accept", b"*/*"), (b"Authorization", b"Basic YTpi"), (b"x-!", b"\xff"))
+
+    assert head == (
+        b"GET /base/a?x HTTP/1.1\r\n" + BEGIN + b"Accept: */*\r\nx-!: \xff\r\n"
+        b"Authorization: Bearer t\r\n" + END + b"\r\n"
+    )
+
+
+def test_public_request_head():
+    """P6: on a public route there is no Authorization at all."""
+    head = written((b"Authorization", b"Basic YTpi"), access_token=None)
+
+    assert b"GET /base/a?x HTTP/1.1\r\n" + BEGIN + END + b"\r\n" == head
+
+
+def test_unknown_host():
+    """P7: an HTTP/1.0 request without Host tells no X-Forwarded-Host."""
+    nameless = Forwarded(b"192.0.2.1", b"https", b"", b"id-1")
+
+    assert b"X-Forwarded-Host" not in written(forwarded=nameless)
+
+
+def test_referer_is_dropped_with_the_query():
+    """C8: where credentials were in the query, the Referer may hold them too."""
+    referer = (b"Referer", b"http://gateway.test/?password=secret")
+
+    assert b"secret" in written(referer)
+    assert b"secret" not in written(referer, drop_referer=True)
+    assert b"X-A: b" in written(referer, (b"X-A", b"b"), drop_referer=True)
+
+
+FRAMINGS = {
+    "get": ("GET", 0, b""),
+    "get_with_body": ("GET", 5, b"Content-Length: 5\r\n"),
+    "get_chunked": ("GET", None, b"Transfer-Encoding: chunked\r\n"),
+    "post": ("POST", 0, b"Content-Length: 0\r\n"),
+    "delete": ("DELETE", 0, b""),
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "length", "framing"), [pytest.param(*v, id=k) for k, v in FRAMINGS.items()]
+)
+def test_one_framing(method, length, framing):
+    """P15, P17: exactly one framing field is written, or none where there is nothing to say."""
+    assert written(method=method, body_length=length).endswith(END + framing + b"\r\n")
+
+
+def test_announced_empty_body():
+    """P17: a body announced as empty stays announced."""
+    assert b"Content-Length: 0\r\n" in written((b"Content-Length", b"0"))
+
+
+@pytest.mark.parametrize(
+    "value", [b"X-A", b"close, x-a", b"X-A ,\tX-B", b",x-a,", b"X-A, content-length"]
+)
+def test_fields_named_by_connection(value):
+    """P1, P2: what Connection names goes; what frames the message stays."""
+    head = written((b"Connection", value), (b"X-A", b"gone"), (b"X-C", b"kept"), body_length=5)
+
+    assert (False, True, True) == (b"gone" in head, b"kept" in head, b"Content-Length: 5" in head)
+
+
+def test_forwarded_for():
+    """P7: earlier proxies come first; a peer without an address is named as it is."""
+    assert b"a, b, 192.0.2.1" == forwarded_for([b"a", b"b"], "192.0.2.1")
+    assert b"unknown" == forwarded_for([], "unknown")
+
+
+HEADS = {
+    "length": ("GET", 200, [(b"Content-Length", b"5")], ResponseFraming.LENGTH),
+    "chunked": ("GET", 200, [(b"transfer-encoding", b"Chunked")], ResponseFraming.CHUNKED),
+    "close": ("GET", 200, [(b"Server", b"x")], ResponseFraming.CLOSE),
+    "head": ("HEAD", 200, [(b"Content-Length", b"5")], ResponseFraming.NONE),
+    "no_content": ("GET", 204, [], ResponseFraming.NONE),
+    "not_modified": ("GET", 304, [(b"Content-Length", b"5")], ResponseFraming.NONE),
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "fields", "framing"), [pytest.param(*v, id=k) for k, v in HEADS.items()]
+)
+def test_framing_of_a_response(method, status, fields, framing):
+    """P27: method, status and fields tell how the body ends (RFC 9112 §6.3)."""
+    assert framing is read_response_head(method, status, b"OK", fields).framing
+
+
+WRONG = {
+    "coding": (b"OK", [(b"Transfer-Encoding", b"gzip")]),
+    "two_codings": (b"OK", [(b"Transfer-Encoding", b"chunked")] * 2),
+    "length_and_coding": (b"OK", [(b"Content-Length", b"5"), (b"Transfer-Encoding", b"chunked")]),
+    "line_feed": (b"O\nK", []),
+    "escape": (b"\x1b[31m", []),
+}
+
+
+@pytest.mark.parametrize(("reason", "fields"), [pytest.param(*v, id=k) for k, v in WRONG.items()])
+def test_wrong_response_head(reason, fields):
+    """P27: a response head that can be read two ways is refused."""
+    with pytest.raises(UpstreamError):
+        read_response_head("GET", 200, reason, fields)
+
+
+def answered(status, fields, **how):
+    """Write the response head the caller gets."""
+    how = {"framing": ResponseFraming.LENGTH, "keep_alive": True, "version": (1, 1), **how}
+    head = read_response_head("GET", status, b"OK", fields)
+    return write_response_head(head, request_id=b"id-1", **how)
+
+
+def test_response_head():
+    """P1, P27: the head sent back, byte for byte."""
+    fields = [
+        (b"Connection", b"X-Named, content-length"),
+        (b"x-named", b"1"),
+        (b"X-Request-ID", b"other"),
+        (b"Keep-Alive", b"timeout=5"),
+        (b"content-length", b"5"),
+        (b"Set-Cookie", b"a=\xff"),
+    ]
+
+    expected = b"content-length: 5\r\nSet-Cookie: a=\xff\r\nX-Request-Id: id-1\r\n\r\n"
+    assert b"HTTP/1.1 200 OK\r\n" + expected == answered(200, fields)
+
+
+ENDS = {
+    "keep_alive": ({}, b""),
+    "close": ({"keep_alive": False}, b"Connection: close\r\n"),
+    "http_1_0": ({"version": (1, 0)}, b"Connection: keep-alive\r\n"),
+    "chunked": ({"framing": ResponseFraming.CHUNKED}, b"Transfer-Encoding: chunked\r\n"),
+}
+
+
+@pytest.mark.parametrize(("how", "end"), [pytest.param(*v, id=k) for k, v in ENDS.items()])
+def test_end_of_a_response_head(how, end):
+    """P27: framing and connection are the gateway's own words."""
+    assert b"HTTP/1.1 200 OK\r\nX-Request-Id: id-1\r\n" + end + b"\r\n" == answered(200, [], **how)
+
+
+def test_no_content_has_no_length():
+    """P27: 204 says nothing about a length (RFC 9110 §8.6)."""
+    assert b"Content-Length" not in answered(204, [(b"Content-Length", b"0")])

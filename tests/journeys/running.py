@@ -1,0 +1,59 @@
+"""A gateway as a process of its own, for what only a process shows: signals, exit, memory."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Self
+
+from tests.fakes.waiting import until
+
+
+class RunningGateway:
+    """``python -m gateway run`` with these settings, listening on ``port``."""
+
+    def __init__(self, **settings):
+        self._settings = settings
+        self.port = 0
+        self.events = ""
+
+    async def __aenter__(self) -> Self:
+        environ = {"HOST": "127.0.0.1", "PORT": "0", "ADMIN_PORT": "0", "LOG_FORMAT": "json"}
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "gateway", "run",
+            env={**os.environ, **environ, **self._settings},
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        self._reading = asyncio.create_task(self._read_events())
+        await until(lambda: self.port or self._process.returncode is not None)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.wait()
+        await self._reading
+
+    def signal(self, number):
+        """Send a signal."""
+        self._process.send_signal(number)
+
+    async def exited(self):
+        """Wait for the end of the process and return its exit status."""
+        return await self._process.wait()
+
+    @property
+    def peak_memory(self):
+        """The most memory the process has had so far, in bytes."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
+
+    async def _read_events(self):
+        while line := await self._process.stderr.readline():
+            self.events += line.decode()
+            if found := re.search(r"listening on http://127\.0\.0\.1:(\d+)", self.events):
+                self.port = int(found[1])

@@ -1,0 +1,64 @@
+"""Rules on claims: asked on every request, cached or not."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fakes.caller import basic, request
+
+JOHN = basic("john", "doe")
+
+
+@pytest.mark.parametrize(
+    ("settings", "claims", "expected"),
+    [
+        pytest.param({"AUDIENCE_REQUIRED": "api"}, {"aud": "api"}, 200, id="audience"),
+        pytest.param({"AUDIENCE_REQUIRED": "x,api"}, {"aud": ["b", "api"]}, 200, id="or"),
+        pytest.param({"AUDIENCE_REQUIRED": "a api"}, {"aud": ["api", "b"]}, 403, id="J15-and"),
+        pytest.param({"AUDIENCE_REQUIRED": "api"}, {"aud": "other"}, 403, id="J15-other"),
+        pytest.param({"SCOPES_REQUIRED": "a b"}, {"scope": "b c a"}, 200, id="scopes"),
+        pytest.param({"SCOPES_REQUIRED": "a"}, {"scope": "ab"}, 403, id="no-prefix-match"),
+        pytest.param(
+            {"ROLES_REQUIRED": "admin"}, {"realm_access": {"roles": ["admin"]}}, 200, id="roles"
+        ),
+        pytest.param({"ROLES_REQUIRED": "admin"}, {}, 403, id="no-roles"),
+        pytest.param(
+            {"GROUPS_REQUIRED": "staff", "GROUPS_CLAIM": "https://x.example/groups"},
+            {"https://x.example/groups": ["staff"]},
+            200,
+            id="claim-name-with-dots",
+        ),
+        pytest.param(
+            {"GROUPS_REQUIRED": "staff", "SCOPES_REQUIRED": "a"},
+            {"groups": ["staff"], "scope": "b"},
+            403,
+            id="all-that-are-set",
+        ),
+    ],
+)
+async def test_required_claims(start_gateway, call, provider, upstream, settings, claims, expected):
+    """J23: a rule that does not hold is 403 on the first request and on the cached one."""
+    provider.claims = claims
+    caller = await call(await start_gateway(**settings))
+
+    statuses = [(await caller.send(request("GET", "/", [JOHN]))).status for _ in range(2)]
+
+    assert [expected, expected] == statuses
+    assert len(provider.token_calls) == 1
+    assert (2 if expected == 200 else 0) == len(upstream.requests)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        pytest.param({"SCOPES_REQUIRED": "orders.read"}, "insufficient_scope", id="scope"),
+        pytest.param({"GROUPS_REQUIRED": "staff"}, "access_denied", id="group"),
+    ],
+)
+async def test_denial(start_gateway, call, settings, error):
+    """A denial says which kind it is, and nothing about the token."""
+    caller = await call(await start_gateway(**settings))
+
+    response = await caller.send(request("GET", "/", [JOHN]))
+
+    assert (403, error) == (response.status, response.json()["error"])

@@ -1,0 +1,1 @@
+"""Counterparts no one here wrote, and the gateway run as a process against them."""

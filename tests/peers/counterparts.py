@@ -1,0 +1,141 @@
+"""The smaller counterparts as child processes on free loopback ports."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import installed
+from .children import Child, free_port
+from .wire import ask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NANOIDP_USERS = {
+    "john": {"password": "doe", "email": "john@example.org", "roles": ["USER"]},
+    "jürgen": {"password": "p:ä ß%+&", "email": "juergen@example.org", "roles": ["USER"]},
+}
+
+
+@dataclass(frozen=True)
+class NanoIdP:
+    """A running nanoidp."""
+
+    issuer: str
+
+    def rotate(self) -> str:
+        """Let it sign with a new key, the old one still published, and return the new kid."""
+        headers = {"Content-Type": "application/json"}
+        url = f"{self.issuer}/api/keys/rotate"
+        kid: str = ask(url, method="POST", headers=headers, body=b"{}").document()["new_kid"]
+        return kid
+
+
+@dataclass
+class Redis:
+    """A Redis server that can be paused, killed and started again on its port."""
+
+    port: int
+    command: list[str]
+    log: Path
+    child: Child
+
+    @property
+    def url(self) -> str:
+        """The address for REDIS_URL."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start it again, empty, after it was killed."""
+        self.child = Child(self.command, self.log)
+        self.child.wait_for_port(self.port)
+
+
+def nanoidp_settings(port: int) -> dict[str, Any]:
+    """Return nanoidp's settings; the file is YAML, of which JSON is a part."""
+    post = {"token_endpoint_auth_method": "client_secret_post"}
+    return {
+        "config_version": 1,
+        "server": {"host": "127.0.0.1", "port": port},
+        "oauth": {
+            "issuer": f"http://127.0.0.1:{port}",
+            "audience": "kong",
+            "token_expiry_minutes": 5,
+            "refresh_token_rotation": True,
+            "clients": [
+                {"client_id": "kong", "client_secret": "kong-secret"},
+                {"client_id": "service", "client_secret": "service-secret"},
+                {"client_id": "kong-post", "client_secret": "kong-post-secret", **post},
+            ],
+        },
+        "authority_prefixes": {"roles": ""},
+    }
+
+
+@contextmanager
+def nanoidp(folder: Path) -> Iterator[NanoIdP]:
+    """Run nanoidp with its files in the folder."""
+    program = installed.nanoidp()
+    port = free_port()
+    files = {
+        "settings.yaml": nanoidp_settings(port),
+        "users.yaml": {"config_version": 1, "users": NANOIDP_USERS},
+    }
+    for name, document in files.items():
+        (folder / name).write_text(json.dumps(document), encoding="utf-8")
+    command = [str(program), "--config", str(folder), "--strict-config"]
+    child = Child(command, folder / "nanoidp.log", cwd=folder)
+    try:
+        child.wait_for_port(port)
+        yield NanoIdP(f"http://127.0.0.1:{port}")
+    finally:
+        child.stop()
+
+
+@contextmanager
+def oidc_provider(folder: Path) -> Iterator[str]:
+    """Run the npm package oidc-provider and give its issuer."""
+    home = installed.oidc_provider()
+    port = free_port()
+    child = Child(["node", "server.mjs", str(port)], folder / "oidc-provider.log", cwd=home)
+    try:
+        child.wait_for_port(port)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        child.stop()
+
+
+@contextmanager
+def redis(folder: Path) -> Iterator[Redis]:
+    """Run a Redis server that keeps nothing on disk."""
+    port = free_port()
+    command = [str(installed.redis_server()), "--port", str(port), "--bind", "127.0.0.1"]
+    command += ["--save", "", "--appendonly", "no", "--dir", str(folder)]
+    log = folder / "redis.log"
+    server = Redis(port, command, log, Child(command, log))
+    try:
+        server.child.wait_for_port(port)
+        yield server
+    finally:
+        server.child.stop()
+
+
+@contextmanager
+def httpbin(folder: Path) -> Iterator[str]:
+    """Run httpbin behind gunicorn and give its URL."""
+    program = installed.httpbin()
+    port = free_port()
+    command = [str(program), "--bind", f"127.0.0.1:{port}", "--worker-class", "gthread"]
+    command += ["--threads", "16", "--keep-alive", "30", "httpbin:app"]
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    child = Child(command, folder / "httpbin.log", environment=environment, cwd=folder)
+    try:
+        child.wait_for_port(port)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        child.stop()

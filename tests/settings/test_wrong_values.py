@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import pytest
+
+from gateway.errors import ConfigurationError
+from gateway.settings import SettingsError, load
+from gateway.settings.values import EXAMPLE_CACHE_SECRET
+from tests.settings.environments import GOOD, NEW, OLD, problems, said
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        pytest.param("ISSUER", "sso.example", id="issuer-no-scheme"),
+        pytest.param("ISSUER", "ftp://sso.example", id="issuer-scheme"),
+        pytest.param("ISSUER", "http://sso.example", id="issuer-http"),
+        pytest.param("ISSUER", "http://localhost.example", id="issuer-http-like-loopback"),
+        pytest.param("ISSUER", "https://", id="issuer-no-host"),
+        pytest.param("ISSUER", "https://u:CANARY@sso.example", id="issuer-user-info"),
+        pytest.param("ISSUER", "https://sso.example?CANARY", id="issuer-query"),
+        pytest.param("ISSUER", "https://sso.example/#", id="issuer-fragment"),
+        pytest.param("ISSUER", "https://sso.example:0", id="issuer-port-0"),
+        pytest.param("ISSUER", "https://sso.example:CANARY", id="issuer-port"),
+        pytest.param("ISSUER", "https://sso.example/ ", id="issuer-space"),
+        pytest.param("ISSUER", "https://sso.example/\n", id="issuer-line-feed"),
+        pytest.param("ISSUER", "https://ssö.example", id="issuer-not-ascii"),
+        pytest.param("ISSUER", "https://sso.example\\@evil.example", id="issuer-backslash"),
+        pytest.param("CLIENT_AUTH", "client_secret", id="client-auth-unknown"),
+        pytest.param("CLIENT_AUTH", "private_key_jwt", id="client-auth-later"),
+        pytest.param("UPSTREAM_URL", "httpbin:8080", id="upstream-no-scheme"),
+        pytest.param("UPSTREAM_URL", "http://u:CANARY@httpbin", id="upstream-user-info"),
+        pytest.param("UPSTREAM_URL", "http://httpbin?x", id="upstream-query"),
+        pytest.param("PORT", "65536", id="port"),
+        pytest.param("PORT", "-1", id="port-negative"),
+        pytest.param("PORT", "tcp://10.0.0.1:80", id="port-of-a-service-link"),
+        pytest.param("ADMIN_PORT", "8000", id="admin-port-is-the-proxy-port"),
+        pytest.param("HOST", "a b", id="host"),
+        pytest.param("AUTH_METHODS", ",", id="methods-none"),
+        pytest.param("AUTH_METHODS", "passwort", id="methods-unknown"),
+        pytest.param("AUTH_METHODS", "password,bearer", id="methods-later"),
+        pytest.param("BASIC_GRANT", "bearer", id="basic-grant-unknown"),
+        pytest.param("PASSWORD_PARAM_TYPE", "cookie", id="param-type"),
+        pytest.param("SCOPES", 'a"b', id="scopes"),
+        pytest.param("TOKEN_POST_ARGS", "a", id="post-args-no-value"),
+        pytest.param("TOKEN_POST_ARGS", "=1", id="post-args-no-name"),
+        pytest.param("TOKEN_POST_ARGS", "grant_type=CANARY", id="post-args-ours"),
+        pytest.param("ROLES_CLAIM", "a b", id="claim"),
+        pytest.param("LEEWAY", "121", id="leeway"),
+        pytest.param("LEEWAY", "-1", id="leeway-negative"),
+        pytest.param("LEEWAY", "nan", id="leeway-nan"),
+        pytest.param("REDIS_URL", "http://CANARY@x", id="redis-scheme"),
+        pytest.param("REDIS_URL", "redis+sentinel://CANARY@x", id="redis-sentinel"),
+        pytest.param("REDIS_URL", "redis+cluster://CANARY@x", id="redis-cluster"),
+        pytest.param("REDIS_URL", "rediss://x?ssl_cert_reqs=none", id="redis-unverified"),
+        pytest.param("CACHE_SECRET", "CANARY-short", id="A3-short"),
+        pytest.param("CACHE_SECRET", f"{NEW},CANARY-short", id="A3-old-one-short"),
+        pytest.param("CACHE_SECRET", f"{NEW},", id="A3-old-one-empty"),
+        pytest.param("CACHE_SECRET", EXAMPLE_CACHE_SECRET, id="A3-example"),
+        pytest.param("CACHE_SECRET", f"{NEW},{EXAMPLE_CACHE_SECRET}", id="A3-example-as-old"),
+        pytest.param("CACHE_SECRET", f"{NEW},{NEW}", id="A3-same-twice"),
+        pytest.param("CACHE_SECRET", f"{NEW},{OLD},{OLD}x", id="A3-three"),
+        pytest.param("CACHE_TTL_NEG", "31", id="ttl-neg"),
+        pytest.param("CACHE_TTL_MAX", "inf", id="ttl-max-inf"),
+        pytest.param("CACHE_MAX_ENTRIES", "0", id="max-entries"),
+        pytest.param("IDP_TIMEOUT", "0", id="timeout-0"),
+        pytest.param("IDP_MAX_CONCURRENCY", "0", id="concurrency-0"),
+        pytest.param("MAX_BODY_BYTES", "1.5", id="body-fraction"),
+        pytest.param("MAX_HEADER_BYTES", "10", id="header-too-small"),
+        pytest.param("HIDE_CREDENTIALS", "maybe", id="bool"),
+        pytest.param("IDP_CA_FILE", "/nonexistent/CANARY", id="ca-file-missing"),
+        pytest.param("UPSTREAM_CA_FILE", __file__, id="ca-file-without-certificates"),
+        pytest.param("TRUSTED_PROXIES", "10.0.0.1/8", id="network-host-bits"),
+        pytest.param("TRUSTED_PROXIES", "CANARY", id="network"),
+        pytest.param("LOG_LEVEL", "loud", id="level"),
+        pytest.param("LOG_FORMAT", "xml", id="format"),
+    ],
+)
+def test_wrong_value(name: str, text: str) -> None:
+    """A wrong value is one problem, named as it was written, and not quoted."""
+    [problem] = problems({**GOOD, "CACHE_SECRET": NEW, name: text})
+    assert problem.startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("CLIENT_KEY_FILE", "key.pem"),
+        ("CLIENT_ALG", "ES256"),
+        ("CLIENT_CERT_FILE", "cert.pem"),
+        ("TOKEN_POST_ARGS_CLIENT", "otp"),
+        ("FAILED_LOGINS_MAX", "5"),
+        ("FAILED_LOGINS_WINDOW", "60"),
+        ("FAILED_LOGINS_SPACING", "1.1"),
+        ("REVOKE_ON_PURGE", "true"),
+        ("WEBSOCKETS", "true"),
+        ("TLS_CERT_FILE", "cert.pem"),
+        ("TLS_KEY_FILE", "key.pem"),
+        ("WORKERS", "0"),
+    ],
+)
+def test_setting_of_a_later_version(name: str, text: str) -> None:
+    """What this version does not do is refused and not ignored."""
+    assert problems({**GOOD, name: text}) == (
+        f"{name} is not supported by this version of bearergate; remove it",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("CLIENT_ALG", "RS256"),
+        ("REVOKE_ON_PURGE", "false"),
+        ("WEBSOCKETS", "False"),
+        ("WORKERS", "1"),
+        ("TLS_CERT_FILE", ""),
+        ("ROUTES", "not a setting of the environment"),
+    ],
+)
+def test_setting_that_asks_for_nothing(name: str, text: str) -> None:
+    """A setting of a later version that asks for what happens anyway is accepted."""
+    assert said({name: text}).port == 8000
+
+
+def test_every_problem_at_once() -> None:
+    """All problems are told together, one line each, also those several settings make."""
+    told = problems({"PORT": "x", "LEEWAY": "500", "WORKERS": "4", "BASIC_GRANT": "auto"})
+    assert [line.split(":")[0].split(" ")[0] for line in told] == [
+        "WORKERS",
+        "LEEWAY",
+        "PORT",
+        "ISSUER",
+        "UPSTREAM_URL",
+        "CLIENT_ID",
+        "CLIENT_SECRET",
+    ]
+
+
+def test_problem_of_a_problem() -> None:
+    """What follows from a wrong value alone is not told as well."""
+    assert len(problems({**GOOD, "AUTH_METHODS": "passwort", "BASIC_GRANT": "password"})) == 1
+    assert len(problems({**GOOD, "REDIS_URL": "x"})) == 1
+
+
+@pytest.mark.parametrize("missing", ["ISSUER", "UPSTREAM_URL", "CLIENT_ID", "CLIENT_SECRET"])
+def test_required(missing: str) -> None:
+    """Each of these is required while the password method is on."""
+    [problem] = problems({name: text for name, text in GOOD.items() if name != missing})
+    assert problem.startswith(f"{missing}: it is required")
+
+
+def test_client_credentials_alone() -> None:
+    """Without the password method the gateway needs no registration of its own."""
+    environ = {name: GOOD[name] for name in ("ISSUER", "UPSTREAM_URL")}
+    settings = load(None, {**environ, "AUTH_METHODS": "client_credentials"}).settings
+    assert settings.client_id == ""
+
+
+def test_grant_that_is_off() -> None:
+    """BASIC_GRANT names a method that is on."""
+    [problem] = problems({**GOOD, "AUTH_METHODS": "password", "BASIC_GRANT": "client_credentials"})
+    assert problem.startswith("BASIC_GRANT: client_credentials is not among AUTH_METHODS")
+
+
+def test_redis_without_a_secret() -> None:
+    """A3: with Redis the cache secret is required."""
+    [problem] = problems({**GOOD, "REDIS_URL": "redis://redis.example"})
+    assert problem.startswith("CACHE_SECRET: it is required with REDIS_URL")
+
+
+def test_error_is_a_configuration_error() -> None:
+    """A settings error is a configuration error whose text is its problems, one a line."""
+    error = SettingsError(("one", "two"))
+    assert isinstance(error, ConfigurationError)
+    assert str(error) == "one\ntwo"

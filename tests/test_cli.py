@@ -1,0 +1,253 @@
+"""The command line, as an operator meets it: real processes, what they print, how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from gateway import cli
+from tests.fakes.caller import RawCaller, basic, request
+from tests.fakes.waiting import until
+from tests.token_cache.redis_server import free_port
+
+KEPT = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+KEPT |= {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+
+
+class Command:
+    """A ``python -m gateway`` process."""
+
+    def __init__(self, process):
+        self._process = process
+        self.pid = process.pid
+
+    async def ended(self):
+        """Return exit status, standard output and standard error."""
+        out, err = await self._process.communicate()
+        return self._process.returncode, out.decode(), err.decode()
+
+    def send(self, number):
+        """Send a signal."""
+        self._process.send_signal(number)
+
+
+async def command(*arguments, **environ):
+    """Start the command with nothing but these settings."""
+    return Command(
+        await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "gateway",
+            *arguments,
+            env={**KEPT, **environ},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=Path(__file__).parent.parent,
+        )
+    )
+
+
+def settings(provider, upstream, **more):
+    """Return settings that work."""
+    return {
+        "ISSUER": provider.issuer,
+        "CLIENT_ID": provider.client_id,
+        "CLIENT_SECRET": provider.client_secret,
+        "UPSTREAM_URL": upstream.url,
+        "HOST": "127.0.0.1",
+        "PORT": str(free_port()),
+        "ADMIN_PORT": str(free_port()),
+        **more,
+    }
+
+
+async def ready(environ):
+    """Wait until the gateway says that it is ready."""
+    url = f"http://127.0.0.1:{environ['ADMIN_PORT']}"
+    async with aiohttp.ClientSession() as session:
+        for _ in range(500):
+            try:
+                async with session.get(f"{url}/readyz") as response:
+                    if response.status == 200:
+                        return await (await session.get(f"{url}/livez")).json()
+            except aiohttp.ClientConnectionError:
+                pass
+            await asyncio.sleep(0.02)
+    raise AssertionError("the gateway does not become ready")
+
+
+@pytest.mark.parametrize(
+    "arguments", [pytest.param((), id="bare"), pytest.param(("run",), id="run")]
+)
+async def test_run_serves_until_sigterm(provider, upstream, arguments):
+    """``run``, also when it is not named, serves, and SIGTERM ends it with status 0."""
+    environ = settings(provider, upstream)
+    gateway = await command(*arguments, **environ)
+
+    assert await ready(environ) == {"status": "alive"}
+    async with RawCaller(int(environ["PORT"])) as caller:
+        response = await caller.send(request("GET", "/", [basic("john", "doe")]))
+    gateway.send(signal.SIGTERM)
+    status, out, err = await gateway.ended()
+
+    assert (response.status, status) == (200, 0)
+    assert '"status":200' in out
+    assert "listening on http://127.0.0.1:" + environ["PORT"] in err
+    assert "Traceback" not in err
+
+
+async def test_second_signal_ends_a_drain(provider, upstream):
+    """While requests in flight are waited for, a second signal ends the process at once."""
+    environ = settings(provider, upstream)
+    provider.gate.clear()
+    gateway = await command("run", **environ)
+    await ready(environ)
+    async with RawCaller(int(environ["PORT"])) as caller:
+        await caller.write(request("GET", "/", [basic("john", "doe")]))
+        await provider.token_called(1)
+        gateway.send(signal.SIGINT)
+        await asyncio.sleep(0.2)
+        gateway.send(signal.SIGINT)
+        status, _, err = await gateway.ended()
+
+    assert status == 1
+    assert "draining" in err
+    assert "Traceback" not in err
+
+
+async def test_every_configuration_problem_at_once():
+    """Status 2, one line for each problem, before anything listens, and no value in it."""
+    status, _, err = await (
+        await command("run", PORT="many", AUTH_METHODS="basic", CACHE_SECRET="CANARY-short")
+    ).ended()
+
+    lines = err.splitlines()
+    assert status == 2
+    assert all(line.startswith("bearergate: ") for line in lines)
+    named = {line.removeprefix("bearergate: ").partition(":")[0].split()[0] for line in lines}
+    assert {"ISSUER", "UPSTREAM_URL", "PORT", "AUTH_METHODS", "CACHE_SECRET"} <= named
+    assert "CANARY" not in err
+
+
+async def test_check(tmp_path, provider, upstream):
+    """``check`` reads file and environment, changes nothing and says that they are fine."""
+    file = tmp_path / "gateway.yaml"
+    file.write_text(
+        f"issuer: {provider.issuer}\nupstream_url: {upstream.url}\n"
+        "client_id: gateway\npassword_param_type: [header, query]\n"
+    )
+
+    status, out, err = await (
+        await command("check", "--config", str(file), CLIENT_SECRET="gateway-secret")
+    ).ended()
+
+    assert (status, out) == (0, "the configuration is fine\n")
+    assert "warning: password_param_type" in err
+    assert provider.token_calls == []
+
+
+async def test_check_finds_what_run_would(tmp_path):
+    """``check`` ends with status 2 and names an unknown key of the file."""
+    file = tmp_path / "gateway.yaml"
+    file.write_text("isuer: https://sso.example/\n")
+
+    status, _, err = await (await command("check", "--config", str(file))).ended()
+
+    assert status == 2
+    assert "isuer" in err
+
+
+@pytest.mark.parametrize("name", ["PORT", "ADMIN_PORT"])
+async def test_address_in_use(provider, upstream, name):
+    """A port somebody else has is status 2 and named."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        environ = settings(provider, upstream, **{name: str(taken.getsockname()[1])})
+
+        status, _, err = await (await command("run", **environ)).ended()
+
+    assert status == 2
+    assert f"{name}: 127.0.0.1:{environ[name]} cannot be listened on" in err
+
+
+async def test_pure_python_parser_is_refused(provider, upstream):
+    """S5: without aiohttp's C parser the gateway does not start."""
+    environ = settings(provider, upstream, AIOHTTP_NO_EXTENSIONS="1")
+
+    status, _, err = await (await command("run", **environ)).ended()
+
+    assert status == 2
+    assert "C parser" in err
+
+
+async def test_starts_without_a_provider_and_says_so(provider, upstream):
+    """With the provider down the gateway runs, says why it is not ready, once, and recovers."""
+    await provider.down()
+    environ = settings(provider, upstream)
+    gateway = await command("run", **environ)
+    await asyncio.sleep(2.5)
+    await provider.up()
+    await ready(environ)
+    gateway.send(signal.SIGTERM)
+    status, _, err = await gateway.ended()
+
+    assert status == 0
+    assert err.count("does not answer well: the provider cannot be reached") == 1
+
+
+def test_version(capsys):
+    """``--version`` prints name and version."""
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--version"])
+
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith("bearergate 0.")
+
+
+def test_unknown_command(capsys):
+    """A command that does not exist is status 2 and the list of those that do."""
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["fly"])
+
+    assert caught.value.code == 2
+    assert "run" in capsys.readouterr().err
+
+
+def test_problems_in_process(capsys, monkeypatch_free_environ):
+    """The same problems, read in process."""
+    assert cli.main(["check"]) == 2
+    assert "ISSUER" in capsys.readouterr().err
+
+
+@pytest.fixture
+def monkeypatch_free_environ():
+    """Run without settings in the environment, and put them back."""
+    kept = dict(os.environ)
+    os.environ.clear()
+    yield
+    os.environ.update(kept)
+
+
+async def test_hung_up_callers_have_a_line(provider, upstream):
+    """A caller that leaves before its answer has an access line with status 499."""
+    environ = settings(provider, upstream)
+    provider.gate.clear()
+    gateway = await command("run", **environ)
+    await ready(environ)
+    async with RawCaller(int(environ["PORT"])) as caller:
+        await caller.write(request("GET", "/", [basic("john", "doe")]))
+        await provider.token_called(1)
+        caller.reset()
+    await asyncio.sleep(0.2)
+    provider.gate.set()
+    await until(lambda: len(provider.token_calls) == 1)
+    gateway.send(signal.SIGTERM)
+    _, out, _ = await gateway.ended()
+
+    assert '"status":499' in out
