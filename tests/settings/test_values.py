@@ -193,7 +193,7 @@ def test_repr_shows_no_secret() -> None:
         ),
         pytest.param(
             {"HIDE_CREDENTIALS": "false"},
-            ("HIDE_CREDENTIALS: the upstream receives the callers' passwords",),
+            ("HIDE_CREDENTIALS: the upstream receives the callers' passwords of query and body",),
             id="credentials-not-hidden",
         ),
     ],
