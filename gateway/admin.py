@@ -1,4 +1,7 @@
-"""The admin port: is the process alive, and can it do its work (never on the proxy port)."""
+"""The admin port: is the process alive, can it do its work, its public keys, and purges.
+
+Rule: nothing of it is on the proxy port.
+"""
 
 from __future__ import annotations
 
@@ -6,28 +9,48 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from gateway.metrics import CONTENT_TYPE, write_metrics
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from gateway.provider.client import Provider
+    from gateway.token_cache.purge import PurgeResult
 
     CacheProbe = Callable[[], Awaitable[bool]]
+    Purge = Callable[[str | None], Awaitable[PurgeResult]]
 
 _NO_STORE = {"Cache-Control": "no-store", "Server": "bearergate"}
 
 
 class Admin:
-    """Answers ``/livez`` and ``/readyz``; ``probe_cache`` is ``None`` for the in-process cache."""
+    """The admin port; ``probe_cache`` is ``None`` for the in-process cache.
 
-    def __init__(self, provider: Provider, probe_cache: CacheProbe | None) -> None:
+    ``client_key_set`` are the gateway's own public keys, for the provider to fetch. ``purge``
+    forgets what is cached for a user, or everything.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        probe_cache: CacheProbe | None,
+        client_key_set: bytes,
+        *,
+        purge: Purge,
+    ) -> None:
         self._provider = provider
         self._probe_cache = probe_cache
+        self._client_key_set = client_key_set
+        self._purge = purge
 
     def application(self) -> web.Application:
         """Return the admin port's application."""
         app = web.Application()
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/openid-connect/jwks", self._jwks)
+        app.router.add_delete("/cache", self._cache_purge)
         return app
 
     async def _livez(self, _: web.Request) -> web.Response:
@@ -47,6 +70,38 @@ class Admin:
             "cache": await self._cache(),
         }
         return web.json_response(document, status=200 if ready else 503, headers=_NO_STORE)
+
+    async def _jwks(self, _: web.Request) -> web.Response:
+        """Answer the keys the gateway authenticates with at the provider (RFC 7517 §5)."""
+        return web.Response(
+            body=self._client_key_set, content_type="application/json", headers=_NO_STORE
+        )
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        """Answer what was counted, in the Prometheus text format."""
+        headers = {**_NO_STORE, "Content-Type": CONTENT_TYPE}
+        return web.Response(body=write_metrics(), headers=headers)
+
+    async def _cache_purge(self, request: web.Request) -> web.Response:
+        """Forget everything, or with ``?user=NAME`` one user; 503 if replicas may not know.
+
+        A query that says anything else is refused, so that a slip does not purge everything.
+        """
+        named = list(request.query.items())
+        if named and (len(named) > 1 or named[0][0] != "user" or not named[0][1]):
+            document: dict[str, object] = {
+                "error": "invalid_request",
+                "error_description": "the query may only be user=NAME",
+            }
+            return web.json_response(document, status=400, headers=_NO_STORE)
+        result = await self._purge(named[0][1] if named else None)
+        document = {"purged": result.purged}
+        if not result.complete:
+            document["error"] = "cache_unavailable"
+            document["error_description"] = "Redis does not answer: only this process was purged"
+        return web.json_response(
+            document, status=200 if result.complete else 503, headers=_NO_STORE
+        )
 
     async def _cache(self) -> str:
         if self._probe_cache is None:

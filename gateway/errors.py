@@ -89,6 +89,21 @@ class InvalidCredentialsError(AuthenticationError):
     """Unreadable credentials, or credentials the provider refused."""
 
 
+class TooManyAttemptsError(GatewayError):
+    """Too many logins were refused lately (RFC 6585 §4); ``retry_after`` is in seconds.
+
+    ``user`` is the pseudonym of the name that was tried.
+    """
+
+    status = 429
+    error = "too_many_attempts"
+
+    def __init__(self, message: str, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.user: str | None = None
+
+
 class AuthorizationError(GatewayError):
     """The caller is known and the policy says no."""
 

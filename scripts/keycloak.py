@@ -3,6 +3,9 @@
 
     scripts/keycloak.py fetch              download and unpack it, start nothing
     scripts/keycloak.py up [--port N]      start it with the realms of config/keycloak
+                           [--https-port N --tls FOLDER]
+                                           also over TLS, with server.pem and server-key.pem of
+                                           the folder, asking for client certificates of ca.pem
     scripts/keycloak.py down [--port N]    stop it
 
 Rule: what is downloaded runs only if its SHA-256 is the one written here.
@@ -28,7 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 VERSION = "26.7.5"
 SHA256 = "30ef87fb7101c43d29688d1ae80c0588ff4a151b3330e9f664bf9692d398658a"
@@ -154,7 +157,18 @@ def running_pid(port: int) -> int | None:
     return pid
 
 
-def start(port: int, java_home: Path) -> int:
+def tls_options(https_port: int, folder: Path) -> list[str]:
+    """Tell Keycloak to serve TLS too and to ask for client certificates; its URL is then open."""
+    return [
+        f"--https-port={https_port}",
+        f"--https-certificate-file={folder / 'server.pem'}",
+        f"--https-certificate-key-file={folder / 'server-key.pem'}",
+        f"--truststore-paths={folder / 'ca.pem'}",
+        "--https-client-auth=request",
+    ]
+
+
+def start(port: int, java_home: Path, more: Sequence[str]) -> int:
     """Start Keycloak with the realms imported, and return its pid."""
     imports = home() / "data" / "import"
     imports.mkdir(parents=True, exist_ok=True)
@@ -162,7 +176,7 @@ def start(port: int, java_home: Path) -> int:
         shutil.copy(REALM_FILES / f"{realm}-realm.json", imports)
     command = [str(home() / "bin" / "kc.sh"), "start-dev", "--import-realm", "--db=dev-mem"]
     command += ["--cache=local", "--http-host=127.0.0.1", f"--http-port={port}"]
-    command += [f"--hostname=http://127.0.0.1:{port}"]
+    command += more or [f"--hostname=http://127.0.0.1:{port}"]
     environment = os.environ | {
         "JAVA_HOME": str(java_home),
         "JAVA_OPTS_APPEND": "-Xmx512m",
@@ -232,7 +246,7 @@ def stop_process(pid: int) -> None:
             time.sleep(0.1)
 
 
-def up(port: int) -> None:
+def up(port: int, more: Sequence[str]) -> None:
     """Have Keycloak running on the port and say what to do next."""
     with one_at_a_time():
         if running_pid(port) is None:
@@ -243,7 +257,7 @@ def up(port: int) -> None:
             java_home = newest_java()
             fetch()
             print(f"starting Keycloak {VERSION} on Java {java_version(java_home)} ...", flush=True)
-            wait_ready(port, start(port, java_home))
+            wait_ready(port, start(port, java_home, more))
     print(f"Keycloak {VERSION} is up, pid {running_pid(port)}, log {state_file(port, 'log')}")
     print(f"  issuer         {issuer(port, REALMS[0])}")
     print(f"  short tokens   {issuer(port, REALMS[1])}")
@@ -273,13 +287,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("command", choices=("fetch", "up", "down"))
     parser.add_argument("--port", type=int, default=8180, help="loopback port (default 8180)")
+    parser.add_argument("--https-port", type=int, default=8543, help="loopback port (default 8543)")
+    parser.add_argument("--tls", type=Path, metavar="FOLDER", help="serve TLS too; see above")
     asked = parser.parse_args()
     try:
         if asked.command == "fetch":
             with one_at_a_time():
                 print(fetch())
         elif asked.command == "up":
-            up(asked.port)
+            up(asked.port, tls_options(asked.https_port, asked.tls) if asked.tls else ())
         else:
             down(asked.port)
     except SetupError as error:

@@ -22,7 +22,7 @@ ROWS = (
     ("authentication", "authorization"),
     ("token_cache", "provider"),
     ("oauth",),
-    ("request", "logs"),
+    ("request", "logs", "metrics"),
     ("errors",),
 )
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}

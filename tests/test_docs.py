@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 
 from gateway import errors
+from gateway.metrics import REGISTRY
 from gateway.settings import Settings, load, settings_table
+from gateway.token_cache.address import read_redis_url
 from tests.test_architecture import ROWS
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 SECURITY = ROOT / "docs" / "security.md"
+OPERATION = ROOT / "docs" / "operation.md"
 EXAMPLE = ROOT / "config" / "example.env"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
@@ -168,6 +171,41 @@ def test_statements_have_tests(title):
 
     assert named
     assert set() == named - tested
+
+
+def test_tested_statements_are_told():
+    """Every id of a statement that a test names is on the security page, alone or in a range."""
+    tests = [path.read_text("utf-8") for path in (ROOT / "tests").rglob("*.py")]
+    tested = {statement for text in tests for statement in STATEMENT.findall(text)}
+    told = section(SECURITY, "What is refused, and where")
+    named = set(STATEMENT.findall(told))
+    for letter, first, last in re.findall(r"\b([A-Z])(\d+) to \1(\d+)\b", told):
+        named |= {f"{letter}{number}" for number in range(int(first), int(last) + 1)}
+
+    assert set() == tested - named - {"C0"}  # control characters
+
+
+def test_metrics():
+    """The page on operation lists every metric with its labels, and no other."""
+    told = {
+        re.findall(r"`(\w+)`", name)[0]: set(re.findall(r"`(\w+)`", labels))
+        for name, labels, _ in rows(between(OPERATION, "metrics"))
+    }
+    collectors = set(REGISTRY._collector_to_names)  # there is no public way to ask
+    metrics = {
+        metric.name + "_total" * (metric.type == "counter"): set(collector._labelnames)
+        for collector in collectors
+        for metric in collector.describe()
+    }
+
+    assert told == metrics
+
+
+def test_redis_urls():
+    """Every form of REDIS_URL in the examples is one that can be read."""
+    kinds = {read_redis_url(url.strip("`")).kind for _, url in rows(between(OPERATION, "redis"))}
+
+    assert kinds == {"single", "sentinel", "cluster"}
 
 
 def test_example_settings(tmp_path):

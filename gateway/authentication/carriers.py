@@ -5,7 +5,7 @@ Rule: credentials in two places are refused, never ranked (RFC 6749 §2.3, RFC 6
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gateway.errors import RequestError
@@ -17,6 +17,7 @@ from gateway.oauth.credentials import (
     read_authorization,
     read_form,
     read_json,
+    read_parameters,
     read_query,
 )
 
@@ -30,25 +31,36 @@ MAX_CREDENTIAL_BODY = 64 * 1024
 class Found:
     """Credentials, and the request target and body without them.
 
-    ``body`` is ``None`` when it was not read.
+    ``body`` is ``None`` when it was not read; ``copied`` are fields for the token request.
     """
 
     credentials: Credentials
     target: bytes = field(repr=False)
     body: bytes | None = field(repr=False)
+    copied: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Carriers:
-    """Which kinds of credentials are looked for where; ``hide`` removes what was found."""
+    """Which kinds of credentials are looked for where; ``hide`` removes what was found.
+
+    ``copied`` names parameters of the query that go into the token request.
+    """
 
     header: bool
     query: frozenset[Kind]
     body: frozenset[Kind]
     hide: bool = True
+    copied: frozenset[str] = frozenset()
 
     async def find(self, head: RequestHead, body: Body) -> Found | None:
         """Return the credentials of the request; two of them raise ``RequestError``."""
+        found = await self._find(head, body)
+        if found is None or not self.copied:
+            return found
+        return replace(found, copied=read_parameters(head.query, self.copied))
+
+    async def _find(self, head: RequestHead, body: Body) -> Found | None:
         authorization = head.values(b"authorization")
         in_header = read_authorization(authorization)
         if not self.query and not self.body:

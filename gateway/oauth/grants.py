@@ -1,4 +1,4 @@
-"""Grants and the form parameters that ask for them (RFC 6749 §4.3, §4.4)."""
+"""Grants and the form parameters that ask for them (RFC 6749 §4.3, §4.4, §6)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,29 @@ class ClientCredentialsGrant:
         return (("grant_type", "client_credentials"), *_scope(self.scope))
 
 
-Grant: TypeAlias = PasswordGrant | ClientCredentialsGrant
+@dataclass(frozen=True, slots=True)
+class RefreshTokenGrant:
+    """A refresh token the provider issued before (RFC 6749 §6); the scope stays as it was."""
+
+    refresh_token: str = field(repr=False)
+
+    def form(self) -> Form:
+        """Write the parameters of RFC 6749 §6."""
+        return (("grant_type", "refresh_token"), ("refresh_token", self.refresh_token))
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """A refresh token that is not needed any more (RFC 7009)."""
+
+    refresh_token: str = field(repr=False)
+
+    def form(self) -> Form:
+        """Write the parameters of RFC 7009 §2.1."""
+        return (("token", self.refresh_token), ("token_type_hint", "refresh_token"))
+
+
+Grant: TypeAlias = PasswordGrant | ClientCredentialsGrant | RefreshTokenGrant
 
 
 def _scope(scope: str) -> Form:

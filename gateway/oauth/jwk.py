@@ -28,7 +28,7 @@ from gateway.oauth import base64url
 from gateway.oauth.roca import has_roca_fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 PublicKey: TypeAlias = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | Ed448PublicKey
 
@@ -120,12 +120,12 @@ def _read_material(jwk: dict[str, Any]) -> _Material:
 
 def _read_rsa(jwk: dict[str, Any]) -> _Material:
     """Read an RSA public key (RFC 7518 §6.3.1)."""
-    modulus = int.from_bytes(_octets(jwk, "n"))
-    exponent = int.from_bytes(_octets(jwk, "e"))
+    modulus = int.from_bytes(read_octets(jwk, "n"))
+    exponent = int.from_bytes(read_octets(jwk, "e"))
     _require_sound_rsa(modulus, exponent)
     numbers = RSAPublicNumbers(exponent, modulus)
     key = _load(numbers.public_key, "n and e are not an RSA key")
-    required = {"e": _unsigned(exponent), "kty": "RSA", "n": _unsigned(modulus)}
+    required = {"e": write_unsigned(exponent), "kty": "RSA", "n": write_unsigned(modulus)}
     return _Material(key, RSA_ALGORITHMS, required)
 
 
@@ -147,7 +147,7 @@ def _read_ec(jwk: dict[str, Any]) -> _Material:
     if not isinstance(crv, str) or crv not in _CURVES:
         raise UnusableKeyError("crv is none of P-256, P-384 and P-521")
     curve, size, alg = _CURVES[crv]
-    x, y = _octets(jwk, "x"), _octets(jwk, "y")
+    x, y = read_octets(jwk, "x"), read_octets(jwk, "y")
     if len(x) != size or len(y) != size:
         raise UnusableKeyError("x or y has the wrong length for its curve")
     numbers = EllipticCurvePublicNumbers(int.from_bytes(x), int.from_bytes(y), curve)
@@ -161,7 +161,7 @@ def _read_okp(jwk: dict[str, Any]) -> _Material:
     crv = jwk.get("crv")
     if not isinstance(crv, str) or crv not in _EDWARDS:
         raise UnusableKeyError("crv is none of Ed25519 and Ed448")
-    key = _load(partial(_EDWARDS[crv].from_public_bytes, _octets(jwk, "x")), "x is not a key")
+    key = _load(partial(_EDWARDS[crv].from_public_bytes, read_octets(jwk, "x")), "x is not a key")
     return _Material(key, frozenset({"EdDSA"}), {"crv": crv, "kty": "OKP", "x": jwk["x"]})
 
 
@@ -173,7 +173,7 @@ def _load(load: Callable[[], PublicKey], reason: str) -> PublicKey:
         raise UnusableKeyError(reason) from exc
 
 
-def _octets(jwk: dict[str, Any], name: str) -> bytes:
+def read_octets(jwk: Mapping[str, Any], name: str) -> bytes:
     """Read a base64url member (RFC 7518 §2)."""
     value = jwk.get(name)
     if not isinstance(value, str):
@@ -184,7 +184,7 @@ def _octets(jwk: dict[str, Any], name: str) -> bytes:
         raise UnusableKeyError(f"{name} is not base64url") from exc
 
 
-def _unsigned(value: int) -> str:
+def write_unsigned(value: int) -> str:
     """Write a Base64urlUInt without leading zeros (RFC 7518 §2)."""
     return base64url.encode(value.to_bytes((value.bit_length() + 7) // 8))
 

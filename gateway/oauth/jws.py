@@ -1,10 +1,11 @@
-"""Signatures of compact JWS tokens (RFC 7515, RFC 8725).
+"""Signatures of compact JWS tokens, made and verified (RFC 7515, RFC 8725).
 
 Rule: the checks stand in one chain, cheapest first, and every one of them must pass.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,8 +15,9 @@ from gateway.oauth import base64url
 from gateway.oauth.strict_json import StrictJSONError, read_object
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
+    from gateway.oauth.client_key import PrivateKey
     from gateway.oauth.key_set import KeySet, SigningKey
 
 MAX_TOKEN_LENGTH = 16_384
@@ -27,6 +29,10 @@ ASYMMETRIC_ALGORITHMS = frozenset(  # RFC 7518 §3.1, RFC 8037 §3.1
         *("ES256", "ES384", "ES512", "EdDSA"),
     }
 )
+SYMMETRIC_ALGORITHMS = frozenset({"HS256", "HS384", "HS512"})  # RFC 7518 §3.2
+_SIGNERS = {
+    alg: jwt.get_algorithm_by_name(alg) for alg in ASYMMETRIC_ALGORITHMS | SYMMETRIC_ALGORITHMS
+}
 _VERIFIERS = {alg: jwt.get_algorithm_by_name(alg) for alg in ASYMMETRIC_ALGORITHMS}
 _REFUSED_MEMBERS = ("crit", "b64", "zip")  # RFC 7515 §4.1.11, RFC 7797 §3, RFC 7516 §4.1.3
 
@@ -37,6 +43,10 @@ class InvalidTokenError(Exception):
 
 class UnknownKeyError(InvalidTokenError):
     """No key for this token's ``kid`` and ``alg``: a fresh key set might have it."""
+
+    def __init__(self, message: str, kid: str | None) -> None:
+        super().__init__(message)
+        self.kid = kid
 
 
 class OpaqueTokenError(InvalidTokenError):
@@ -70,6 +80,19 @@ def verify_signature(
     keys = _find_keys(header, alg, key_set)
     key = _require_signature(segments, alg, keys)
     return VerifiedSignature(header, segments.payload, key.thumbprint)
+
+
+def write_signed(
+    header: Mapping[str, str], payload: Mapping[str, Any], key: bytes | PrivateKey
+) -> str:
+    """Write a compact JWS, signed as the header's ``alg`` says (RFC 7515 §5.1, §7.1).
+
+    ``key`` fits the algorithm: bytes for HMAC, a private key for the others.
+    """
+    parts = (json.dumps(part, separators=(",", ":")).encode() for part in (header, payload))
+    signing_input = ".".join(map(base64url.encode, parts))
+    signature = _SIGNERS[header["alg"]].sign(signing_input.encode("ascii"), key)
+    return f"{signing_input}.{base64url.encode(signature)}"
 
 
 def _read_segments(token: str) -> _Segments:
@@ -118,7 +141,7 @@ def _find_keys(header: dict[str, Any], alg: str, key_set: KeySet) -> tuple[Signi
         raise InvalidTokenError("kid is not a string")
     keys = key_set.find(kid, alg)
     if not keys:
-        raise UnknownKeyError("the key set has no key for this kid and alg")
+        raise UnknownKeyError("the key set has no key for this kid and alg", kid)
     return keys
 
 

@@ -1,19 +1,27 @@
 """The provider's metadata, its discovery document (OpenID Connect Discovery §3, §4; RFC 8414).
 
-Rule: the document speaks for the configured issuer and no other, byte for byte (RFC 8414 §3.3).
+Rule: the document speaks for the configured issuer and no other, byte for byte (RFC 8414 §3.3),
+and it sends no credentials to a host the operator has not named.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
-from urllib.parse import urlsplit
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from urllib.parse import SplitResult, urlsplit
 
 from gateway.errors import ProviderError
 from gateway.oauth.strict_json import StrictJSONError, read_object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+# Where the client authenticates: RFC 6749 §3.2, RFC 7662 §2.1, RFC 7009 §2.1.
+Endpoint: TypeAlias = Literal["token_endpoint", "introspection_endpoint", "revocation_endpoint"]
 
 MAX_BODY_BYTES = 262_144
 
@@ -21,12 +29,17 @@ _OPENID = "/.well-known/openid-configuration"  # OpenID Connect Discovery §4
 _OAUTH = "/.well-known/oauth-authorization-server"  # RFC 8414 §3
 _AUTH_METHODS = "token_endpoint_auth_methods_supported"
 _OPTIONAL = ("introspection_endpoint", "revocation_endpoint", "end_session_endpoint")
+_DEFAULT_PORTS = {"https": 443, "http": 80}  # RFC 9110 §4.2
+_ENDPOINTS: tuple[Endpoint, ...] = get_args(Endpoint)
 _URL = re.compile(r"[\x21-\x5b\x5d-\x7e]+")  # printable ASCII without the backslash
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderMetadata:
-    """The members of RFC 8414 §2 the gateway uses; an absent list is empty."""
+    """The members of RFC 8414 §2 the gateway uses; an absent list is empty.
+
+    ``left_out`` names optional endpoints that are on hosts nobody has named.
+    """
 
     issuer: str
     token_endpoint: str
@@ -36,6 +49,22 @@ class ProviderMetadata:
     introspection_endpoint: str | None = None
     revocation_endpoint: str | None = None
     end_session_endpoint: str | None = None
+    left_out: tuple[str, ...] = ()
+    mtls_endpoint_aliases: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def find_endpoint(self, name: Endpoint, *, mtls: bool = False) -> str:
+        """Return where an endpoint is, for TLS client authentication its alias (RFC 8705 §5)."""
+        url: str | None = getattr(self, name)
+        if mtls:
+            if _alias(name) in self.left_out:
+                raise ProviderError(
+                    f"the provider's {_alias(name)} is not on the issuer's host; "
+                    "if that is right, list its host in IDP_ENDPOINT_HOSTS"
+                )
+            url = self.mtls_endpoint_aliases.get(name, url)
+        if url is None:
+            raise ProviderError(f"the provider has no {name}")
+        return url
 
 
 def issuers_of(setting: str) -> tuple[str, ...]:
@@ -54,8 +83,17 @@ def discovery_url(issuer: str) -> str:
     return issuer.removesuffix("/") + _OPENID
 
 
-def read_metadata(body: bytes, setting: str, *, insecure_allow_http: bool) -> ProviderMetadata:
-    """Read the discovery document of the issuer ``setting`` names (OpenID Discovery §4.2, §4.3)."""
+def read_metadata(
+    body: bytes,
+    setting: str,
+    *,
+    insecure_allow_http: bool,
+    endpoint_hosts: Collection[str] = (),
+) -> ProviderMetadata:
+    """Read the discovery document of the issuer ``setting`` names (OpenID Discovery §4.2, §4.3).
+
+    ``endpoint_hosts`` are the hosts beside the issuer's own that may have endpoints.
+    """
     issuers = issuers_of(setting)
     require = partial(_require_url, issuer=issuers[0], insecure_allow_http=insecure_allow_http)
     require("issuer", issuers[0])
@@ -66,18 +104,57 @@ def read_metadata(body: bytes, setting: str, *, insecure_allow_http: bool) -> Pr
             "the issuer in the discovery document differs from the configured ISSUER"
             f" {issuers[0]!r}; they must be equal byte for byte"
         )
+    placed = partial(is_placed, issuer=issuer, endpoint_hosts=endpoint_hosts)
+    optional = {
+        name: require(name, members[name]) for name in _OPTIONAL if members.get(name) is not None
+    }
+    aliases = _read_aliases(members, require)
+    found = {**optional, **{_alias(name): url for name, url in aliases.items()}}
     return ProviderMetadata(
         issuer=issuer,
-        token_endpoint=require("token_endpoint", members.get("token_endpoint")),
-        jwks_uri=require("jwks_uri", members.get("jwks_uri")),
+        token_endpoint=_require_placed("token_endpoint", members, require, placed),
+        jwks_uri=_require_placed("jwks_uri", members, require, placed),
         token_endpoint_auth_methods_supported=_names(members, _AUTH_METHODS),
         grant_types_supported=_names(members, "grant_types_supported"),
-        **{
-            name: require(name, members[name])
-            for name in _OPTIONAL
-            if members.get(name) is not None
-        },
+        left_out=tuple(name for name, url in found.items() if not placed(url)),
+        mtls_endpoint_aliases=MappingProxyType(
+            {name: url for name, url in aliases.items() if placed(url)}
+        ),
+        **{name: url for name, url in optional.items() if placed(url)},
     )
+
+
+def is_placed(url: str, issuer: str, endpoint_hosts: Collection[str]) -> bool:
+    """Tell whether an endpoint is on the issuer's host, or on one that is listed.
+
+    An entry without a port stands for the default port and the issuer's. An IP literal may be
+    listed beside an issuer that is one itself, on no public network.
+    """
+    home, there = urlsplit(issuer), urlsplit(url)
+    host = there.hostname or ""
+    same = host == home.hostname
+    if _is_address(host) and not same and not _is_private(home.hostname or ""):
+        return False
+    written = f"[{host}]" if ":" in host else host
+    usual = _port(there) in {_port(home), _DEFAULT_PORTS[there.scheme]}
+    listed = usual and (same or written in endpoint_hosts)
+    return listed or f"{written}:{_port(there)}" in endpoint_hosts
+
+
+def _require_placed(
+    name: str,
+    members: dict[str, Any],
+    require: Callable[[str, object], str],
+    placed: Callable[[str], bool],
+) -> str:
+    """Require an endpoint on a host the operator has named."""
+    url = require(name, members.get(name))
+    if not placed(url):
+        raise ProviderError(
+            f"the provider's {name} is on {urlsplit(url).netloc}, which is not the issuer's host; "
+            "if that is right, list it in IDP_ENDPOINT_HOSTS"
+        )
+    return url
 
 
 def _read_members(body: bytes) -> dict[str, Any]:
@@ -109,12 +186,41 @@ def _require_url(name: str, value: object, *, issuer: str, insecure_allow_http: 
     return value
 
 
+def _port(url: SplitResult) -> int:
+    return url.port or _DEFAULT_PORTS[url.scheme]
+
+
+def _is_address(host: str) -> bool:
+    """Tell whether ``host`` is an IP literal, in any of the spellings a resolver would take."""
+    return ":" in host or host.rsplit(".", 1)[-1][:1].isdigit()
+
+
+def _is_private(host: str) -> bool:
+    """Tell whether ``host`` is visibly on no public network: localhost, or such an IP literal."""
+    try:
+        return _is_loopback(host) or not ipaddress.ip_address(host).is_global
+    except ValueError:
+        return False
+
+
 def _is_loopback(host: str) -> bool:
     """Tell whether ``host`` is this machine (RFC 6761 §6.3, RFC 1122 §3.2.1.3)."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _read_aliases(members: dict[str, Any], require: Callable[[str, object], str]) -> dict[str, str]:
+    """Read the endpoints for clients that show a certificate (RFC 8705 §5); others are left."""
+    aliases = members.get("mtls_endpoint_aliases", {})
+    if not isinstance(aliases, dict):
+        raise ProviderError("the provider's mtls_endpoint_aliases is not an object")
+    return {name: require(_alias(name), aliases[name]) for name in _ENDPOINTS if name in aliases}
+
+
+def _alias(name: str) -> str:
+    return f"mtls_endpoint_aliases.{name}"
 
 
 def _names(members: dict[str, Any], name: str) -> tuple[str, ...]:

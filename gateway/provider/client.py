@@ -1,4 +1,4 @@
-"""The provider's metadata and its token endpoint (RFC 8414, OpenID Discovery 1.0, RFC 6749 §3.2).
+"""One OpenID Provider: kept discovered, asked for tokens (OpenID Discovery 1.0, RFC 6749 §3.2).
 
 Rule: a token request is sent once. Nothing here retries a password.
 """
@@ -7,31 +7,42 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from typing import TYPE_CHECKING
 
 from gateway.errors import ProviderError, ProviderUnavailableError
-from gateway.oauth.client_auth import Client, write_token_request
-from gateway.oauth.metadata import ProviderMetadata, discovery_url, read_metadata
-from gateway.oauth.tokens import TokenErrorResponse, TokenSet, read_token_response
+from gateway.oauth.client_auth import write_client_request, write_token_request
+from gateway.oauth.grants import Revocation
+from gateway.oauth.tokens import TokenErrorResponse, read_token_response
+from gateway.provider.breaker import Breaker
+from gateway.provider.calls import Calls
+from gateway.provider.counting import watch
+from gateway.provider.document import RemoteMetadata
 from gateway.provider.keys import RemoteKeySet
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
 
+    from gateway.oauth.client_auth import Client
     from gateway.oauth.grants import Grant
+    from gateway.oauth.metadata import ProviderMetadata
+    from gateway.oauth.tokens import TokenSet
+    from gateway.provider.breaker import State
     from gateway.provider.guard import Guard
     from gateway.provider.transport import Transport
 
 _log = logging.getLogger(__name__)
 
-MAX_METADATA_BYTES = 256 * 1024
 MAX_TOKEN_RESPONSE_BYTES = 256 * 1024
+MIN_PAUSE = 0.01
 
 
 class Provider:
-    """One OpenID Provider: discovered in the background, asked for tokens on demand."""
+    """One OpenID Provider, with keys, breaker and bounds of its own.
+
+    ``timeout`` is the time for one call, with its wait for a turn; ``refresh`` is how often
+    metadata and keys are fetched again.
+    """
 
     def __init__(
         self,
@@ -40,79 +51,141 @@ class Provider:
         guard: Guard,
         *,
         insecure_allow_http: bool = False,
+        endpoint_hosts: Collection[str] = (),
+        timeout: float = 5.0,
         refresh: float = 600.0,
-        retry: float = 1.0,
+        breaker: Breaker | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._setting = issuer
         self._transport = transport
-        self._guard = guard
-        self._insecure_allow_http = insecure_allow_http
-        self._refresh = refresh
-        self._retry = retry
-        self._metadata: ProviderMetadata | None = None
-        self.keys = RemoteKeySet(transport)
+        self._clock = clock
+        breaker = Breaker() if breaker is None else breaker
+        self._calls = Calls(guard, breaker, timeout=timeout, clock=clock)
+        self._document = RemoteMetadata(
+            issuer,
+            transport,
+            insecure_allow_http=insecure_allow_http,
+            endpoint_hosts=endpoint_hosts,
+            refresh=refresh,
+            clock=clock,
+        )
+        self.keys = RemoteKeySet(transport, refresh=refresh, clock=clock)
         self.attempted = asyncio.Event()
+        watch(self)
 
     @property
     def discovered(self) -> bool:
         """Whether the metadata is known."""
-        return self._metadata is not None
+        return self._document.current is not None
+
+    @property
+    def breaker_state(self) -> State:
+        """Whether calls are made, refused, or tried with a probe."""
+        return self._calls.state
+
+    @property
+    def key_set_age(self) -> float:
+        """The seconds since the keys were fetched, not a number before that."""
+        return self.keys.age
 
     def require_metadata(self) -> ProviderMetadata:
-        """Return the metadata; before discovery it raises ``ProviderUnavailableError``."""
-        if self._metadata is None:
+        """Return the metadata; without it or without keys raise ``ProviderUnavailableError``.
+
+        Without keys no token could be verified, so nobody is asked for one.
+        """
+        metadata = self._document.current
+        if metadata is None:
             raise ProviderUnavailableError("the provider is not discovered yet")
-        return self._metadata
+        if not self.keys.thumbprints:
+            raise ProviderUnavailableError("there are no keys of the provider to verify with")
+        return metadata
 
     async def keep(self) -> None:
-        """Discover, load the keys and keep them fresh until cancelled; failures are retried."""
+        """Discover, load the keys and keep both fresh until cancelled; failures are retried."""
         said = ""
         while True:
             try:
-                await self.discover()
-                pause, said = self._refresh, ""
+                if await self.discover():
+                    said = ""
             except ProviderError as exc:
-                pause = self._retry
                 if str(exc) != said:  # once per cause, not once per try
                     said = str(exc)
                     _log.warning("the provider %s does not answer well: %s", self._setting, said)
+            except Exception:  # noqa: BLE001 - a fault of ours must not end the refreshing unseen
+                _log.exception("refreshing what is known of %s failed", self._setting)
+            self.keys.give_up_stale()
             self.attempted.set()
-            # Jitter, so that many workers do not ask in step.
-            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311 - not a secret
+            await asyncio.sleep(max(self._due() - self._clock(), MIN_PAUSE))
 
-    async def discover(self) -> None:
-        """Fetch the metadata if it is not known, and the keys; failure raises ``ProviderError``."""
-        if self._metadata is None:
-            answer = await self._transport.get(
-                discovery_url(self._setting), max_bytes=MAX_METADATA_BYTES
-            )
-            if answer.status != 200:  # noqa: PLR2004 - RFC 9110 §15.3.1
-                raise ProviderError(f"the discovery document answer has status {answer.status}")
-            metadata = read_metadata(
-                answer.body,
-                self._setting,
-                insecure_allow_http=self._insecure_allow_http,
-            )
+    def _due(self) -> float:
+        """Return when something is to be fetched next; keys cannot be before it is known where."""
+        if self._document.current is None:
+            return self._document.due
+        return min(self._document.due, self.keys.due)
+
+    async def discover(self) -> bool:
+        """Fetch what is due, metadata and keys; failure raises ``ProviderError``.
+
+        Return whether anything was due. Keys are fetched even when the metadata cannot be, if it
+        is known where they are.
+        """
+        failure: ProviderError | None = None
+        was_due = self._due() <= self._clock()
+        if self._document.due <= self._clock():
+            try:
+                await self._document.load()
+            except ProviderError as exc:
+                failure = exc
+        metadata = self._document.current
+        if metadata is not None and self.keys.due <= self._clock():
             await self.keys.load(metadata.jwks_uri)
-            self._metadata = metadata
-            _log.info("the provider %s is discovered", metadata.issuer)
-        else:
-            await self.keys.load(self._metadata.jwks_uri)
+        if failure is not None:
+            raise failure
+        return was_due
 
     async def exchange(
         self, client: Client, grant: Grant, extra: Sequence[tuple[str, str]] = ()
     ) -> TokenSet | TokenErrorResponse:
         """Return what the token endpoint says to ``grant``; nonsense raises ``ProviderError``."""
-        endpoint = self.require_metadata().token_endpoint
-        request = write_token_request(client, grant, extra)
-        async with self._guard.turn():
+        metadata = self.require_metadata()
+        async with self._calls.begin("token", dict(grant.form())["grant_type"]) as call:
+            request = write_token_request(client, grant, extra, metadata=metadata, now=time.time())
             answer = await self._transport.post(
-                endpoint, request.headers, request.body, max_bytes=MAX_TOKEN_RESPONSE_BYTES
+                request.url,
+                request.headers,
+                request.body,
+                max_bytes=MAX_TOKEN_RESPONSE_BYTES,
+                within=call.within,
             )
-        return read_token_response(
-            status=answer.status,
-            content_type=answer.content_type,
-            body=answer.body,
+            if answer.status == 429:  # noqa: PLR2004 - RFC 6585 §4
+                call.slow_down = answer.retry_after
+            read = read_token_response(
+                status=answer.status,
+                content_type=answer.content_type,
+                body=answer.body,
+                now=time.time(),
+                retry_after=answer.retry_after,
+            )
+            call.refused = isinstance(read, TokenErrorResponse)
+        return read
+
+    async def revoke(self, client: Client, refresh_token: str) -> None:
+        """End the session behind a refresh token (RFC 7009 §2) or raise ``ProviderError``."""
+        request = write_client_request(
+            client,
+            "revocation_endpoint",
+            Revocation(refresh_token).form(),
+            metadata=self.require_metadata(),
             now=time.time(),
-            retry_after=answer.retry_after,
         )
+        async with self._calls.begin("revocation", learn=False) as call:
+            answer = await self._transport.post(
+                request.url,
+                request.headers,
+                request.body,
+                max_bytes=MAX_TOKEN_RESPONSE_BYTES,
+                within=call.within,
+            )
+            if answer.status != 200:  # noqa: PLR2004 - RFC 7009 §2.2
+                raise ProviderError(f"the revocation answer has status {answer.status}")

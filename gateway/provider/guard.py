@@ -9,7 +9,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from gateway.errors import ProviderUnavailableError
+from gateway.errors import ProviderTimeoutError, ProviderUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,9 +24,16 @@ class Guard:
         self._waiting = 0
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Hold one of the places; a full queue raises ``ProviderUnavailableError``."""
-        await self._enter()
+    async def turn(self, within: float | None = None) -> AsyncIterator[None]:
+        """Hold one of the places; a full queue raises ``ProviderUnavailableError``.
+
+        Who does not get one ``within`` so many seconds gets ``ProviderTimeoutError``.
+        """
+        try:
+            async with asyncio.timeout(within):
+                await self._enter()
+        except TimeoutError:
+            raise ProviderTimeoutError("a login waited for its turn in vain") from None
         try:
             yield
         finally:

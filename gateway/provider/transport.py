@@ -18,10 +18,13 @@ from gateway.errors import (
     ProviderTimeoutError,
     ProviderUnavailableError,
 )
+from gateway.provider.client_files import ClientFileError, load_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from aiohttp.abc import AbstractResolver
 
 # Shorter than the idle timeout of common servers (Node: 5 s): a request on a connection that the
 # provider is just closing would fail a login, and a login is never sent twice.
@@ -38,20 +41,37 @@ class Answer:
     content_type: str
     body: bytes = field(repr=False)
     retry_after: int | None
+    max_age: int | None = None
 
 
 class Transport:
-    """Sends requests to the provider; every failure is a ``ProviderError`` or a subclass."""
+    """Sends requests to the provider; every failure is a ``ProviderError`` or a subclass.
+
+    ``cert_file`` is shown to a provider that asks for a certificate; ``key_file`` holds its key
+    where it does not itself.
+    """
 
     def __init__(
-        self, *, timeout: float, connect_timeout: float, ca_file: Path | None = None
+        self,
+        *,
+        timeout: float,
+        connect_timeout: float,
+        ca_file: Path | None = None,
+        cert_file: Path | None = None,
+        key_file: Path | None = None,
+        resolver: AbstractResolver | None = None,
     ) -> None:
+        self._connect_timeout = connect_timeout
+        self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=connect_timeout)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                ssl=_tls_context(ca_file), limit=0, keepalive_timeout=_KEEPALIVE
+                ssl=_tls_context(ca_file, cert_file, key_file),
+                limit=0,
+                keepalive_timeout=_KEEPALIVE,
+                resolver=resolver,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=connect_timeout),
+            timeout=self._timeout,
             headers={"Accept": "application/json", "Accept-Encoding": "identity"},
             auto_decompress=False,
             trust_env=False,
@@ -65,13 +85,25 @@ class Transport:
 
     async def get(self, url: str, *, max_bytes: int) -> Answer:
         """Return the answer to a GET of at most ``max_bytes``."""
-        return await self._send("GET", url, (), None, max_bytes)
+        return await self._send("GET", url, (), None, max_bytes=max_bytes, timeout=self._timeout)
 
     async def post(
-        self, url: str, headers: Iterable[tuple[str, str]], body: bytes, *, max_bytes: int
+        self,
+        url: str,
+        headers: Iterable[tuple[str, str]],
+        body: bytes,
+        *,
+        max_bytes: int,
+        within: float | None = None,
     ) -> Answer:
-        """Return the answer to one POST, which is never sent twice, of at most ``max_bytes``."""
-        return await self._send("POST", url, headers, body, max_bytes)
+        """Return the answer to one POST, which is never sent twice, of at most ``max_bytes``.
+
+        ``within`` is the time that is left, where it is not the usual one.
+        """
+        timeout = self._timeout
+        if within is not None:
+            timeout = aiohttp.ClientTimeout(total=within, sock_connect=self._connect_timeout)
+        return await self._send("POST", url, headers, body, max_bytes=max_bytes, timeout=timeout)
 
     async def _send(
         self,
@@ -79,18 +111,27 @@ class Transport:
         url: str,
         headers: Iterable[tuple[str, str]],
         body: bytes | None,
+        *,
         max_bytes: int,
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp cuts the call
     ) -> Answer:
         # Each failure is raised from None: aiohttp's exceptions carry the request's header fields.
         try:
             async with self._session.request(
-                method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False
+                method,
+                URL(url, encoded=True),
+                headers=headers,
+                data=body,
+                allow_redirects=False,
+                timeout=timeout,
             ) as response:
+                fields = response.headers
                 return Answer(
                     response.status,
-                    response.headers.get("Content-Type", ""),
+                    fields.get("Content-Type", ""),
                     await _read(response, max_bytes),
-                    _read_retry_after(response.headers.get("Retry-After")),
+                    _read_retry_after(fields.get("Retry-After")),
+                    _read_max_age(fields.getall("Cache-Control", ())),
                 )
         except TimeoutError:
             raise ProviderTimeoutError("the provider did not answer in time") from None
@@ -106,6 +147,10 @@ class Transport:
 
 
 async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+    """Read the body as far as its bound; one that would have to be inflated has none."""
+    if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        response.close()
+        raise ProviderError("the provider's answer is encoded, which was not asked for")
     parts = []
     size = 0
     async for part in response.content.iter_any():
@@ -124,10 +169,24 @@ def _read_retry_after(value: str | None) -> int | None:
     return min(int(value[:9]), MAX_RETRY_AFTER)
 
 
-def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
+def _read_max_age(values: Iterable[str]) -> int | None:
+    """Return the least ``max-age`` of the ``Cache-Control`` fields (RFC 9111 §5.2.2.1)."""
+    directives = [part.strip().lower() for value in values for part in value.split(",")]
+    ages = [part.removeprefix("max-age=") for part in directives if part.startswith("max-age=")]
+    return min((int(age[:9]) for age in ages if age.isascii() and age.isdigit()), default=None)
+
+
+def _tls_context(
+    ca_file: Path | None, cert_file: Path | None, key_file: Path | None
+) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as exc:
         raise ConfigurationError(f"{ca_file} holds no usable CA certificates") from exc
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if cert_file is not None:
+        try:
+            load_certificate(context, cert_file, key_file)
+        except ClientFileError as exc:
+            raise ConfigurationError(f"CLIENT_CERT_FILE: {exc}") from exc
     return context

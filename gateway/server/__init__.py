@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from gateway.errors import AuthenticationError, GatewayError, RequestError
+from gateway.errors import (
+    AuthenticationError,
+    GatewayError,
+    RequestError,
+    TooManyAttemptsError,
+)
 from gateway.forwarding.chunks import LAST_CHUNK, write_chunk
 from gateway.forwarding.headers import write_request_head
 from gateway.logs import AccessEntry, access_is_written, write_access
@@ -174,7 +179,7 @@ class ProxyServer(web.Server):
 def _refuse(request: web.BaseRequest, error: GatewayError, journal: _Journal) -> Written:
     """Answer with the error; a response that has begun can only be cut."""
     journal.error, journal.cause = error.error, str(error)
-    if isinstance(error, AuthenticationError):
+    if isinstance(error, AuthenticationError | TooManyAttemptsError):
         journal.user = error.user
     if journal.status:
         if request.transport is not None:

@@ -13,6 +13,7 @@ from gateway.errors import (
     InsufficientScopeError,
     MethodNotAllowedError,
     ProviderUnavailableError,
+    TooManyAttemptsError,
 )
 from gateway.forwarding.headers import ResponseFraming, ResponseHead, write_response_head
 from gateway.request import METHODS
@@ -89,7 +90,7 @@ def _fields(error: GatewayError) -> Iterator[tuple[str, str]]:
             yield "Vary", "Authorization"
             for challenge in error.challenges:
                 yield "WWW-Authenticate", challenge
-        case ProviderUnavailableError():
+        case ProviderUnavailableError() | TooManyAttemptsError():
             yield "Retry-After", str(error.retry_after)
         case MethodNotAllowedError():
             yield "Allow", ", ".join(sorted(METHODS))

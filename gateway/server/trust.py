@@ -11,17 +11,19 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 
 from gateway.forwarding.headers import Forwarded, forwarded_for
+from gateway.server.hops import Hops, read_address, read_hops
 
 if TYPE_CHECKING:
     from aiohttp import web
 
     from gateway.request import RequestHead
 
+NO_HOPS = Hops()
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
 
 
 class TrustedProxies:
-    """Networks whose ``X-Forwarded-*`` and ``X-Request-Id`` fields are believed."""
+    """Networks whose ``X-Forwarded-*``, ``Forwarded`` and ``X-Request-Id`` are believed."""
 
     def __init__(self, networks: tuple[IPv4Network | IPv6Network, ...]) -> None:
         self._networks = networks
@@ -32,6 +34,23 @@ class TrustedProxies:
     def peer(request: web.BaseRequest) -> str:
         """Return the address of the other end of the connection; ``unknown`` when there is none."""
         return request.remote or "unknown"
+
+    def caller(self, head: RequestHead) -> str:
+        """Return the address of who called the outermost trusted proxy, or the peer itself.
+
+        Hops are believed from the near end, as long as the one who names them is trusted.
+        """
+        address = head.peer
+        if not (self._networks and self._trusts(address)):
+            return address
+        for node in reversed(read_hops(head).addresses):
+            named = read_address(node)
+            if named is None:
+                break
+            address = named
+            if not self._trusts(address):
+                break
+        return address
 
     def request_id(self, request: web.BaseRequest) -> str | None:
         """Return the request id a trusted proxy chose, if it did and it is harmless."""
@@ -45,12 +64,11 @@ class TrustedProxies:
         host = head.values(b"host")
         proto = b"https" if request.secure else b"http"
         believed = bool(self._networks) and self._trusts(head.peer)
-        hosts = head.values(b"x-forwarded-host") if believed else ()
-        protos = head.values(b"x-forwarded-proto") if believed else ()
+        hops = read_hops(head) if believed else NO_HOPS
         return Forwarded(
-            for_=forwarded_for(head.values(b"x-forwarded-for") if believed else (), head.peer),
-            proto=protos[0] if list(protos) in ([b"http"], [b"https"]) else proto,
-            host=hosts[0] if len(hosts) == 1 else (host[0] if host else b""),
+            for_=forwarded_for(hops.addresses, head.peer),
+            proto=hops.proto or proto,
+            host=hops.host or (host[0] if host else b""),
             request_id=request_id.encode("ascii"),
         )
 

@@ -28,14 +28,6 @@ _NEVER: Final[frozenset[str]] = frozenset()
 
 # Settings of a later version, with the values that ask for nothing.
 UNSUPPORTED: Final[Mapping[str, frozenset[str]]] = {
-    "client_key_file": _NEVER,
-    "client_alg": frozenset({"rs256"}),
-    "client_cert_file": _NEVER,
-    "token_post_args_client": _NEVER,
-    "failed_logins_max": _NEVER,
-    "failed_logins_window": _NEVER,
-    "failed_logins_spacing": _NEVER,
-    "revoke_on_purge": _OFF,
     "websockets": _OFF,
     "tls_cert_file": _NEVER,
     "tls_key_file": _NEVER,

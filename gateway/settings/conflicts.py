@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from gateway.settings import registration
 from gateway.settings.values import is_loopback
 
 if TYPE_CHECKING:
@@ -33,6 +34,11 @@ def read_conflicts(settings: Settings) -> Iterator[Conflict]:
             ("cache_secret", "redis_url"),
             "it is required with REDIS_URL: use `openssl rand -hex 32`, the same for every gateway",
         )
+    if settings.failed_logins_spacing > settings.failed_logins_window:
+        yield (
+            ("failed_logins_spacing", "failed_logins_window"),
+            "use at most FAILED_LOGINS_WINDOW: a refused login is forgotten after it",
+        )
     if settings.port and settings.port == settings.admin_port:
         yield ("admin_port", "port"), "use another port than PORT"
 
@@ -47,6 +53,7 @@ def read_warnings(settings: Settings) -> Iterator[Conflict]:
             )
     if _is_plain(settings.issuer):
         yield ("issuer",), "passwords travel to the provider unencrypted"
+    yield from registration.read_warnings(settings)
     if not settings.hide_credentials:
         yield (
             ("hide_credentials",),
@@ -59,12 +66,12 @@ def _missing(settings: Settings) -> Iterator[Conflict]:
         yield ("issuer",), "it is required: the issuer identifier of the provider"
     if not settings.upstream_url:
         yield ("upstream_url",), "it is required: where requests go"
-    if "password" in settings.auth_methods:
-        advice = "it is required for the method password; or remove that from AUTH_METHODS"
-        if not settings.client_id:
-            yield ("client_id", "auth_methods"), advice
-        if not settings.client_secret:
-            yield ("client_secret", "auth_methods"), advice
+    if "password" in settings.auth_methods and not settings.client_id:
+        yield (
+            ("client_id", "auth_methods"),
+            "it is required for the method password; or remove that from AUTH_METHODS",
+        )
+    yield from registration.read_conflicts(settings)
 
 
 def _is_plain(issuer: str) -> bool:

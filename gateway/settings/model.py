@@ -14,11 +14,26 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from gateway.oauth.client_auth import AssertionAudience, AuthMethod
 from gateway.settings import values
 
 Method = Literal["password", "client_credentials"]
 Place = Literal["header", "query", "body"]
-ClientAuth = Literal["client_secret_basic", "client_secret_post"]
+ClientAlg = Literal[  # RFC 7518 §3.1, RFC 8037 §3.1
+    "RS256",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "ES256",
+    "ES384",
+    "ES512",
+    "EdDSA",
+    "HS256",
+    "HS384",
+    "HS512",
+]
 
 Names = Annotated[tuple[str, ...], BeforeValidator(values.split_list)]
 Methods = Annotated[
@@ -29,9 +44,11 @@ Places = Annotated[
 ]
 Requirements = Annotated[tuple[frozenset[str], ...], BeforeValidator(values.read_requirements)]
 Scope = Annotated[str, BeforeValidator(values.read_scope)]
+Copied = Annotated[tuple[str, ...], BeforeValidator(values.read_copied)]
 Pairs = Annotated[tuple[tuple[str, str], ...], BeforeValidator(values.read_pairs)]
 Networks = Annotated[tuple[values.Network, ...], BeforeValidator(values.read_networks)]
 CacheSecret = Annotated[tuple[SecretStr, ...], BeforeValidator(values.read_cache_secret)]
+Hosts = Annotated[tuple[str, ...], BeforeValidator(values.read_hosts)]
 Lower = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 CaFile = Annotated[Path, AfterValidator(values.read_ca_file)]
 Text = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x20\x7f]+$")]
@@ -56,12 +73,38 @@ class Settings(BaseSettings):
         "", description="The gateway's client identifier at the provider. Required for `password`."
     )
     client_secret: SecretStr = Field(
-        SecretStr(""), description="The gateway's client secret. Required for `password`."
+        SecretStr(""),
+        description="The gateway's client secret. Required for `password`, unless `CLIENT_AUTH` "
+        "does without.",
     )
-    client_auth: Annotated[ClientAuth | None, BeforeValidator(values.read_client_auth)] = Field(
+    client_auth: AuthMethod | None = Field(
         None,
-        description="How the gateway authenticates at the token endpoint: `client_secret_basic` "
-        "or `client_secret_post`. Unset: as the provider's metadata says, else the first.",
+        description="How the gateway authenticates at the token endpoint: `client_secret_basic`, "
+        "`client_secret_post`, `client_secret_jwt`, `private_key_jwt`, `tls_client_auth`, "
+        "`self_signed_tls_client_auth` or `none`. Unset: as the provider's metadata says, else "
+        "the first.",
+    )
+    client_alg: ClientAlg | None = Field(
+        None,
+        description="Signature algorithm of `private_key_jwt` (`RS256` to `RS512`, `PS256` to "
+        "`PS512`, `ES256` to `ES512`, `EdDSA`) or `client_secret_jwt` (`HS256` to `HS512`). "
+        "Unset: what the key is for, `RS256` for RSA; `HS256` with a secret.",
+    )
+    client_key_file: Path | None = Field(
+        None,
+        description="Private key, PEM or JWK: of `private_key_jwt`, or of `CLIENT_CERT_FILE`. For "
+        "`private_key_jwt` a missing one is generated there; unset: in "
+        "`~/.local/state/bearergate/client_key.pem`.",
+    )
+    client_cert_file: Path | None = Field(
+        None,
+        description="PEM certificate shown to the provider when it asks for one, with its key "
+        "unless that is in `CLIENT_KEY_FILE`. Required for the TLS methods.",
+    )
+    client_assertion_audience: AssertionAudience = Field(
+        "issuer",
+        description="Whom the JWT of `private_key_jwt` and `client_secret_jwt` is for: `issuer`, "
+        "or `token_endpoint` for a provider that insists on it.",
     )
     insecure_allow_http_issuer: bool = Field(
         False, description="Accept an `http:` issuer on a host other than loopback."
@@ -69,7 +112,15 @@ class Settings(BaseSettings):
     idp_ca_file: CaFile | None = Field(
         None, description="PEM file with the trust anchors for the provider. Unset: the system's."
     )
-    idp_timeout: Seconds = Field(5.0, description="Seconds one call to the provider may take.")
+    idp_endpoint_hosts: Hosts = Field(
+        (),
+        description="Hosts beside the issuer's own where the provider's endpoints may be, as "
+        "`host` or `host:port`; those elsewhere are refused.",
+    )
+    idp_timeout: Seconds = Field(
+        5.0,
+        description="Seconds one call to the provider may take, with the wait for its turn.",
+    )
     idp_connect_timeout: Seconds = Field(
         2.0, description="Seconds connecting to the provider may take."
     )
@@ -118,6 +169,11 @@ class Settings(BaseSettings):
     token_post_args: Pairs = Field(
         (), description="More fields of the token request, as `name=value,...`."
     )
+    token_post_args_client: Copied = Field(
+        (),
+        description="Query parameters of the caller's request that go into the token request, "
+        "e.g. `scope`, in place of the gateway's own.",
+    )
 
     # What the token must say.
     audience_required: Requirements = Field(
@@ -145,8 +201,11 @@ class Settings(BaseSettings):
     # The token cache.
     redis_url: Annotated[SecretStr, AfterValidator(values.read_redis)] = Field(
         SecretStr(""),
-        description="Redis for a cache shared by many gateways: `redis://`, `rediss://` or "
-        "`unix://`. Unset: in memory only.",
+        description="Redis for a cache shared by many gateways: `redis://`, `rediss://`, "
+        "`unix://`, `redis+sentinel://host,host/master-name` or "
+        "`redis+cluster://host,host`, each with `user:password@` if needed. Certificates: "
+        "`?ssl_ca_certs=`, `ssl_certfile=`, `ssl_keyfile=`; with Sentinel and Cluster also "
+        "`tls=true`. Unset: in memory only.",
     )
     cache_secret: CacheSecret = Field(
         default_factory=lambda: (SecretStr(secrets.token_hex(32)),),
@@ -161,11 +220,32 @@ class Settings(BaseSettings):
     cache_ttl_neg: Annotated[float, Field(ge=0, le=30, allow_inf_nan=False)] = Field(
         5.0, description="Seconds refused credentials are answered from memory; 0 to 30."
     )
+    revoke_on_purge: bool = Field(
+        False,
+        description="End the provider's session behind an entry that is purged, and, without "
+        "Redis, behind every entry at shutdown.",
+    )
     cache_margin: Pause = Field(
         10.0, description="Seconds before its expiry at which a token counts as expired."
     )
     cache_max_entries: Annotated[int, Field(ge=1, le=10_000_000)] = Field(
         10_000, description="Entries of the cache in memory."
+    )
+
+    # Refused logins.
+    failed_logins_max: Annotated[int, Field(ge=1, le=1000)] = Field(
+        5,
+        description="Refused logins of a user from one address that reach the provider within "
+        "`FAILED_LOGINS_WINDOW`; beyond, the answer is 429. Three times as many of a user from all "
+        "addresses, twenty times as many from an address over all users.",
+    )
+    failed_logins_window: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)] = Field(
+        60.0, description="Seconds for which a refused login counts."
+    )
+    failed_logins_spacing: Annotated[float, Field(ge=0, le=10, allow_inf_nan=False)] = Field(
+        1.1,
+        description="Seconds a login waits after the same user's last refused one; Keycloak locks "
+        "a user after two failures within a second.",
     )
 
     # The upstream.
@@ -186,7 +266,7 @@ class Settings(BaseSettings):
     host: Text = Field("0.0.0.0", description="Address of the proxy port.")
     port: Port = Field(8000, description="Proxy port.")
     admin_host: Text = Field("127.0.0.1", description="Address of the admin port.")
-    admin_port: Port = Field(8001, description="Admin port: `/livez`, `/readyz`.")
+    admin_port: Port = Field(8001, description="Admin port: `/livez`, `/readyz`, `/metrics`.")
     max_body_bytes: Annotated[int, Field(ge=0)] = Field(
         0, description="Largest request body; over it the answer is 413. 0: no limit."
     )

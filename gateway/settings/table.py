@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 _REQUIRED: Final = {"issuer", "upstream_url"}
-_COMPUTED: Final = {"cache_secret": "random", "log_format": "see right", "client_auth": "see right"}
+_COMPUTED: Final = {
+    "cache_secret": "random",
+    "log_format": "see right",
+    "client_auth": "see right",
+    "client_alg": "see right",
+}
 
 
 def settings_table(unsupported: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import SecretStr
 
-from gateway.token_cache.redis import read_redis_url
+from gateway.token_cache.address import read_redis_url
 from gateway.token_cache.sealing import MIN_SECRET_BYTES
 
 if TYPE_CHECKING:
@@ -32,14 +32,10 @@ _LATER_METHODS: Final = (
     "session",
     "userinfo",
 )
-_LATER_CLIENT_AUTH: Final = (
-    "client_secret_jwt",
-    "none",
-    "private_key_jwt",
-    "self_signed_tls_client_auth",
-    "tls_client_auth",
-)
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+").fullmatch  # RFC 6749 §3.3
+_HOST: Final = re.compile(  # RFC 3986 §3.2.2, a name in lower case or a bracketed literal
+    r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?"
+).fullmatch
 _OWN_FIELDS: Final = (
     frozenset(  # of a token request: RFC 6749 §2.3.1, §4.3.2, §4.4.2; RFC 7521 §4.2
         {
@@ -99,6 +95,14 @@ def read_pairs(value: Any) -> Any:
     return pairs
 
 
+def read_copied(value: Any) -> Any:
+    """Return names of parameters; of those the gateway sends itself only ``scope`` is given up."""
+    names = split_list(value)
+    if isinstance(names, tuple) and (own := sorted(set(names) & (_OWN_FIELDS - {"scope"}))):
+        raise ValueError(f"the gateway sends {', '.join(own)} itself; remove it here")
+    return names
+
+
 def read_networks(value: Any) -> tuple[Network, ...]:
     """Return the networks; a bare address is a network of one."""
     try:
@@ -109,14 +113,20 @@ def read_networks(value: Any) -> tuple[Network, ...]:
         ) from None
 
 
+def read_hosts(value: Any) -> Any:
+    """Return the hosts, each with or without a port, in lower case."""
+    entries = split_list(value)
+    if not isinstance(entries, tuple) or not all(isinstance(entry, str) for entry in entries):
+        return entries
+    hosts = tuple(entry.lower() for entry in entries)
+    if not all(map(_HOST, hosts)):
+        raise ValueError("write hosts without scheme and path, e.g. oauth2.example,[fd00::1]:8443")
+    return hosts
+
+
 def read_methods(value: Any) -> Any:
     """Return the authentication methods; those of a later version are told from misspelt ones."""
     return _not_yet(split_list(value), _LATER_METHODS)
-
-
-def read_client_auth(value: Any) -> Any:
-    """Return the client authentication method (RFC 7591 §2, token_endpoint_auth_method)."""
-    return _not_yet((value,), _LATER_CLIENT_AUTH)[0]
 
 
 def read_cache_secret(value: Any) -> Any:
@@ -167,10 +177,7 @@ def read_upstream_url(value: str) -> str:
 
 def read_redis(value: SecretStr) -> SecretStr:
     """Return the Redis URL, known to name a server this version can talk to."""
-    url = value.get_secret_value()
-    if url.startswith(("redis+sentinel:", "redis+cluster:")):
-        raise ValueError("redis+sentinel:// and redis+cluster:// are not supported by this version")
-    read_redis_url(url)
+    read_redis_url(value.get_secret_value())
     return value
 
 

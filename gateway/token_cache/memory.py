@@ -9,7 +9,10 @@ from __future__ import annotations
 import os
 import weakref
 from collections import OrderedDict
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 V = TypeVar("V")
 
@@ -22,7 +25,7 @@ class MemoryCache(Generic[V]):
             raise ValueError("a memory cache holds at least one entry of one byte")
         self._max_entries = max_entries
         self._max_bytes = max_bytes
-        self._entries: OrderedDict[bytes, tuple[V, float, int]] = OrderedDict()
+        self._entries: OrderedDict[bytes, tuple[V, float, int, tuple[bytes, ...]]] = OrderedDict()
         self._bytes = 0
         _CACHES.add(self)
 
@@ -37,15 +40,23 @@ class MemoryCache(Generic[V]):
         self._entries.move_to_end(key)
         return entry[0]
 
-    def store(self, key: bytes, value: V, expires_at: float, size: int) -> None:
+    def store(
+        self,
+        key: bytes,
+        value: V,
+        expires_at: float,
+        size: int,
+        owners: tuple[bytes, ...] = (),
+    ) -> None:
         """Keep the value in place of the one before; ``size`` is what it weighs in bytes.
 
-        One that alone weighs more than the whole cache may hold is not kept.
+        One that alone weighs more than the whole cache may hold is not kept. ``owners`` are the
+        pseudonyms of its user, for ``discard_owners``.
         """
         self.discard(key)
         if size > self._max_bytes:
             return
-        self._entries[key] = (value, expires_at, size)
+        self._entries[key] = (value, expires_at, size, owners)
         self._bytes += size
         while self._bytes > self._max_bytes or len(self._entries) > self._max_entries:
             self._bytes -= self._entries.popitem(last=False)[1][2]
@@ -56,10 +67,21 @@ class MemoryCache(Generic[V]):
         if entry is not None:
             self._bytes -= entry[2]
 
-    def clear(self) -> None:
-        """Forget everything."""
+    def discard_owners(self, owners: Collection[bytes]) -> list[tuple[bytes, V]]:
+        """Forget what is kept for a user and return it, each value with its key."""
+        gone = [
+            (key, entry[0]) for key, entry in self._entries.items() if set(entry[3]) & set(owners)
+        ]
+        for key, _ in gone:
+            self.discard(key)
+        return gone
+
+    def clear(self) -> list[tuple[bytes, V]]:
+        """Forget everything and return it, each value with its key."""
+        gone = [(key, entry[0]) for key, entry in self._entries.items()]
         self._entries.clear()
         self._bytes = 0
+        return gone
 
     def __len__(self) -> int:
         return len(self._entries)

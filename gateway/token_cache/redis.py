@@ -1,161 +1,150 @@
-"""The token cache many processes share, in Redis; the one door to it.
+"""The token cache many processes share, in Redis: sealed values, found again by user for a purge.
 
-Rule: Redis is never the reason a request fails. Each call ends within its timeout, a failure is a
-miss, and after one Redis is left alone for a while and then asked once.
+Rule: a value counts only while nothing of its user was purged since its login began. So each value
+carries the mark of the purges known then, and is compared with those of now by whoever reads it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qs, urlsplit
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.connection import parse_url
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError
+from gateway.metrics import REDIS_HIT, REDIS_MISS
+from gateway.token_cache.ledger import NOBODY, Ticket
+from gateway.token_cache.link import TIMEOUT, WRITING, Command, Link
+from gateway.token_cache.outage import PAUSE
+from gateway.token_cache.sealing import Opened
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
-    from gateway.token_cache.sealing import Opened, SealingKeys
+    from gateway.token_cache.sealing import SealingKeys
 
-KEY_PREFIX: Final = "bearergate:1:"
-MAX_CONNECTIONS: Final = 32
-PAUSE: Final = 1.0  # seconds without a question after a failure
+NAMESPACE: Final = "bearergate:2:"
+KEY_PREFIX: Final = NAMESPACE + "t:"  # + key: a sealed token set
+OWNER_PREFIX: Final = NAMESPACE + "o:"  # + owner: the set of keys that are kept for the user
+PURGED_PREFIX: Final = NAMESPACE + "p:"  # + owner: there since the user was purged
+EPOCH: Final = NAMESPACE + "epoch"  # another one since everything was purged
+SLACK: Final = 600.0  # seconds the index of a user outlives the entries, for logins under way
+MARK_BYTES: Final = 16
 REMARK_EVERY: Final = 60.0  # seconds between two warnings about values that do not open
-
-_SCHEMES = ("redis", "rediss", "unix")
-_OPTIONS = {
-    "redis": {"db"},
-    "rediss": {"db", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile"},
-    "unix": {"db", "username", "password"},
-}
-_WRITE_REFUSALS = (OutOfMemoryError, ReadOnlyError)  # reading still works
 
 logger = logging.getLogger("gateway.token_cache")
 
 
-def read_redis_url(url: str) -> dict[str, Any]:
-    """Return the connection a Redis URL names; a ValueError says what is wrong without quoting it.
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What was found, and the ticket to store with what comes instead."""
 
-    Query options are limited to the ones that name a database or certificates, so a URL cannot
-    switch certificate verification off or timeouts up.
-    """
-    try:
-        parts = urlsplit(url)
-        port_is_readable = parts.port != 0
-    except ValueError:
-        raise ValueError("it is not a readable URL") from None  # the original quotes the URL
-    if parts.scheme not in _SCHEMES:
-        raise ValueError("it must begin with redis://, rediss:// or unix://")
-    if not port_is_readable or (parts.scheme != "unix" and not parts.hostname):
-        raise ValueError("it must name a host, and a port other than 0")
-    if parts.scheme == "unix" and (parts.hostname or not parts.path):
-        raise ValueError("it must name a socket file: unix:///path/to/socket")
-    if parts.fragment or not parse_qs(parts.query).keys() <= _OPTIONS[parts.scheme]:
-        allowed = ", ".join(sorted(_OPTIONS[parts.scheme]))
-        raise ValueError(f"the only options after its '?' may be {allowed}")
-    if parts.scheme != "unix" and not (parts.path.strip("/") or "0").isdecimal():
-        raise ValueError("its path may only be a database number")
-    try:
-        return dict(parse_url(url))
-    except ValueError:
-        raise ValueError("one of its options is unreadable") from None
+    opened: Opened | None
+    ticket: Ticket
 
 
 class RedisTokenCache:
-    """Sealed values in Redis, each under the HMAC of its credential."""
+    """Sealed values in Redis, each under the HMAC of its credential.
 
-    def __init__(self, client: Redis, keys: SealingKeys, *, timeout: float, pause: float) -> None:
-        self._client = client
-        self._keys = keys
-        self._timeout = timeout
-        self._asking = _Outage("Redis", pause)
-        self._writing = _Outage("Redis for writing", pause)
+    ``ttl_max`` is how many seconds one of them lives at most.
+    """
+
+    def __init__(self, link: Link, keys: SealingKeys, *, ttl_max: float = 300.0) -> None:
+        self.link = link
+        self.keys = keys
+        self.ttl_max = ttl_max
         self._remark_at = float("-inf")
-        self.failures = 0  # calls that failed or were refused
         self.rejected = 0  # values that did not open: altered, foreign, older or expired
 
     @classmethod
     def connect(
-        cls, url: str, keys: SealingKeys, *, timeout: float = 0.25, pause: float = PAUSE
+        cls,
+        url: str,
+        keys: SealingKeys,
+        *,
+        timeout: float = TIMEOUT,
+        pause: float = PAUSE,
+        ttl_max: float = 300.0,
     ) -> RedisTokenCache:
         """Return the cache at this URL; the first connection is made when it is first asked."""
-        pool = BlockingConnectionPool(
-            **read_redis_url(url),
-            max_connections=MAX_CONNECTIONS,
-            timeout=timeout,
-            # With one, redis-py sends through asyncio.wait_for, which before Python 3.12 swallows a
-            # cancellation that comes as the bytes are out. ``_ask`` bounds the whole call.
-            socket_timeout=None,
-            socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,  # no HELLO and no push messages
-            driver_info=None,  # no CLIENT SETINFO
-        )
-        return cls(Redis.from_pool(pool), keys, timeout=timeout, pause=pause)
+        link = Link.connect(url, timeout=timeout, pause=pause)
+        return cls(link, keys, ttl_max=ttl_max)
 
-    async def find(self, keys: Sequence[bytes], now: float) -> Opened | None:
-        """Return what the first of these keys that holds anything readable holds."""
-        values = await self._ask(lambda: self._client.mget(list(map(_name, keys))))
-        if not isinstance(values, list):
-            return None
+    @property
+    def failures(self) -> int:
+        """How many calls failed or were refused."""
+        return self.link.failures
+
+    async def find(self, keys: Sequence[bytes], now: float, ticket: Ticket = NOBODY) -> Lookup:
+        """Return what the first of these keys that holds anything readable holds.
+
+        The purges of the ticket's user are read in the same call.
+        """
+        marks = [EPOCH, *(PURGED_PREFIX + owner.hex() for owner in ticket.owners)]
+        values = await self.link.find([*map(name_of, keys), *marks])
+        if values is None:
+            REDIS_MISS.inc()
+            return Lookup(None, ticket)
+        mark = mark_of(values[len(keys) :])
+        opened = None
         for key, value in zip(keys, values, strict=False):
-            if not isinstance(value, bytes):
-                continue
-            if (opened := self._keys.open(key, value, now)) is not None:
-                return opened
-            await self._reject()
-        return None
+            opened = await self._open(key, value, now, mark)
+            if opened is not None:
+                break
+        (REDIS_MISS if opened is None else REDIS_HIT).inc()
+        return Lookup(opened, replace(ticket, mark=mark))
 
-    async def store(self, key: bytes, plaintext: bytes, expires_at: float, now: float) -> None:
-        """Keep the plaintext sealed until it expires; what has expired is not kept."""
+    async def store(
+        self,
+        key: bytes,
+        plaintext: bytes,
+        expires_at: float,
+        now: float,
+        ticket: Ticket = NOBODY,
+        *,
+        aliases: Sequence[bytes] = (),
+    ) -> None:
+        """Keep the plaintext sealed until it expires, to be found again by owner and alias.
+
+        Nothing is stored of what has expired, nor with a ticket that ``find`` has not marked:
+        whether a purge came in between could not be told.
+        """
         milliseconds = int((expires_at - now) * 1000)
-        if milliseconds <= 0:
+        if milliseconds <= 0 or ticket.mark is None:
             return
-        sealed = self._keys.seal(key, plaintext, expires_at)
-        await self._ask(lambda: self._client.set(_name(key), sealed, px=milliseconds), writing=True)
+        # Always the same, so that no entry shortens what an earlier one needs.
+        index_milliseconds = int((max(self.ttl_max, expires_at - now) + SLACK) * 1000)
+        commands = []
+        for owner in dict.fromkeys((*ticket.owners, *aliases)):
+            index = OWNER_PREFIX + owner.hex()
+            commands.append(Command(index, ("SADD", index, key)))
+            commands.append(Command(index, ("PEXPIRE", index, index_milliseconds)))
+        sealed = self.keys.seal(key, ticket.mark + plaintext, expires_at)
+        name = name_of(key)
+        commands.append(Command(name, ("SET", name, sealed, "PX", milliseconds)))
+        await self.link.send(commands, WRITING)
 
     async def ping(self) -> bool:
         """Tell whether Redis answers; False at once while it is left alone."""
-        return bool(await self._ask(self._client.ping))
+        return await self.link.ping()
 
     async def aclose(self) -> None:
         """Close every connection; afterwards nothing may be asked."""
-        try:
-            await self._client.aclose(close_connection_pool=True)
-        except (RedisError, OSError) as exc:
-            logger.info("closing the connections to Redis failed: %s", type(exc).__name__)
+        await self.link.aclose()
 
-    async def _ask(self, call: Callable[[], Awaitable[Any]], *, writing: bool = False) -> Any:
-        """Make one bounded call; None stands for every failure.
-
-        A cancelled or timed-out call closes its connection (redis-py does it in
-        ``read_response``), so no later call can be handed this one's answer (CVE-2023-28858).
-        """
-        loop = asyncio.get_running_loop()
-        if (writing and self._writing.rests(loop.time())) or self._asking.rests(loop.time()):
+    async def _open(
+        self, key: bytes, value: bytes | None, now: float, mark: bytes
+    ) -> Opened | None:
+        """Return the value if it opens and nothing was purged since; count what does not open."""
+        if value is None:
             return None
-        try:
-            async with asyncio.timeout(self._timeout):
-                answer = await call()
-        except _WRITE_REFUSALS as exc:
-            self.failures += 1
-            self._asking.ended()
-            self._writing.failed(loop.time(), exc)
-            await self._drop_idle_connections()  # after a failover the name leads elsewhere
+        opened = self.keys.open(key, value, now)
+        if opened is None:
+            await self._reject()
             return None
-        except Exception as exc:  # noqa: BLE001 - whatever it is, and whatever answers, it is a miss
-            self.failures += 1
-            self._asking.failed(loop.time(), exc)
+        if opened.plaintext[:MARK_BYTES] != mark:
             return None
-        self._asking.ended()
-        if writing:
-            self._writing.ended()
-        return answer
+        return Opened(opened.plaintext[MARK_BYTES:], opened.expires_at)
 
     async def _reject(self) -> None:
         """Count a value that did not open, and drop the connection it came by."""
@@ -168,48 +157,19 @@ class RedisTokenCache:
                 "another version or with another CACHE_SECRET (%d so far)",
                 self.rejected,
             )
-        await self._drop_idle_connections()
-
-    async def _drop_idle_connections(self) -> None:
-        try:
-            await self._client.connection_pool.disconnect(inuse_connections=False)
-        except (RedisError, OSError) as exc:
-            logger.info("dropping a connection to Redis failed: %s", type(exc).__name__)
+        await self.link.drop_idle()
 
 
-class _Outage:
-    """When something last failed, said once, and when it may be asked again."""
-
-    def __init__(self, what: str, pause: float) -> None:
-        self._what = what
-        self._pause = pause
-        self._ask_at: float | None = None  # None: it works
-
-    def rests(self, now: float) -> bool:
-        """Tell whether it is to be left alone; the first asker after the pause is let through."""
-        if self._ask_at is None:
-            return False
-        if now < self._ask_at:
-            return True
-        self._ask_at = now + self._pause
-        return False
-
-    def failed(self, now: float, exc: Exception) -> None:
-        """Begin or prolong the outage. The exception's text is not logged: it may quote a value."""
-        if self._ask_at is None:
-            logger.warning(
-                "%s does not answer (%s); every look-up is a miss until it does",
-                self._what,
-                type(exc).__name__,
-            )
-        self._ask_at = now + self._pause
-
-    def ended(self) -> None:
-        """End the outage, if there was one."""
-        if self._ask_at is not None:
-            self._ask_at = None
-            logger.info("%s answers again", self._what)
-
-
-def _name(key: bytes) -> str:
+def name_of(key: bytes) -> str:
+    """Return the name in Redis of what is kept under the key."""
     return KEY_PREFIX + key.hex()
+
+
+def mark_of(notes: Sequence[bytes | None]) -> bytes:
+    """Return one value that stands for the notes of purges, in whatever order they are read.
+
+    While secrets are rotated a user has several pseudonyms and a purge the same note under each,
+    so what counts is which notes there are, not where.
+    """
+    there = sorted({note for note in notes if note})
+    return hashlib.sha256(b"".join(len(n).to_bytes(4) + n for n in there)).digest()[:MARK_BYTES]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import struct
+import unicodedata
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    Pairs = Sequence[tuple[str, str]]
 
 MIN_SECRET_BYTES = 32
 FORMAT = 1  # the first byte of a sealed value; a new layout gets a new number
@@ -48,6 +51,7 @@ class SealingKeys:
         self._deployment = deployment
         self._key_roots = [_hkdf(secret, b"bearergate token cache: keys") for secret in secrets]
         self._value_roots = [_hkdf(secret, b"bearergate token cache: values") for secret in secrets]
+        self._owner_roots = [_hkdf(secret, b"bearergate token cache: owners") for secret in secrets]
 
     def deriver(
         self,
@@ -72,6 +76,16 @@ class SealingKeys:
         ]
         prefix = b"".join(map(_length_prefixed, parts))
         return Deriver([_keyed(root, prefix) for root in self._key_roots])
+
+    def owners(self, issuer: str, identifier: str) -> tuple[bytes, ...]:
+        """Return the pseudonyms of a user, newest secret first, to find what is kept for them.
+
+        Letter case makes no difference: most providers ignore it, and where one does not, a purge
+        takes a namesake's entries too.
+        """
+        parts = (bytes([FORMAT]), self._deployment.encode(), issuer.encode(), _folded(identifier))
+        named = b"".join(map(_length_prefixed, parts))
+        return tuple(_keyed(root, named).finalize() for root in self._owner_roots)
 
     def seal(self, key: bytes, plaintext: bytes, expires_at: float) -> bytes:
         """Return the plaintext so that only this key opens it, and only until it expires."""
@@ -110,15 +124,20 @@ class Deriver:
         self._prefixes = prefixes  # newest secret first
         self._contexts: dict[str, tuple[HMAC, ...]] = {}
 
-    def key(self, grant: str, identifier: str, secret: str) -> bytes:
-        """Return the 32 bytes under which this credential is kept."""
-        contexts = self._contexts.get(grant) or self._begin(grant)
-        return _finish(contexts[0], identifier, secret)
+    def key(self, grant: str, identifier: str, secret: str, copied: Pairs = ()) -> bytes:
+        """Return the 32 bytes under which this credential is kept.
 
-    def older_keys(self, grant: str, identifier: str, secret: str) -> tuple[bytes, ...]:
+        ``copied`` are the fields of the token request that come from the caller's request.
+        """
+        contexts = self._contexts.get(grant) or self._begin(grant)
+        return _finish(contexts[0], identifier, secret, copied)
+
+    def older_keys(
+        self, grant: str, identifier: str, secret: str, copied: Pairs = ()
+    ) -> tuple[bytes, ...]:
         """Return the keys it may still be kept under while the secret is being rotated."""
         contexts = self._contexts.get(grant) or self._begin(grant)
-        return tuple(_finish(context, identifier, secret) for context in contexts[1:])
+        return tuple(_finish(context, identifier, secret, copied) for context in contexts[1:])
 
     def _begin(self, grant: str) -> tuple[HMAC, ...]:
         """Hash the grant's name into every prefix; there are as many of them as grants."""
@@ -129,13 +148,21 @@ class Deriver:
         return contexts
 
 
-def _finish(context: HMAC, identifier: str, secret: str) -> bytes:
+def _finish(context: HMAC, identifier: str, secret: str, copied: Pairs) -> bytes:
     # surrogatepass: one reading for every str; a lone surrogate has no strict UTF-8 form.
     user = identifier.encode("utf-8", "surrogatepass")
     password = secret.encode("utf-8", "surrogatepass")
     state = context.copy()
     state.update(_LENGTH.pack(len(user)) + user + _LENGTH.pack(len(password)) + password)
+    for pair in copied:
+        for part in pair:
+            state.update(_length_prefixed(part.encode()))
     return state.finalize()
+
+
+def _folded(identifier: str) -> bytes:
+    folded = unicodedata.normalize("NFKC", identifier).casefold()
+    return folded.encode("utf-8", "surrogatepass")
 
 
 def _length_prefixed(part: bytes) -> bytes:

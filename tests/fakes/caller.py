@@ -55,10 +55,12 @@ class RawCaller:
         host: str = HOST,
         *,
         within: float = 10.0,
+        source: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         self._port = port
         self._host = host
+        self._local = None if source is None else (source, 0)
         self._within = within
         self._ssl = ssl_context
         self._reader: asyncio.StreamReader
@@ -66,7 +68,7 @@ class RawCaller:
 
     async def __aenter__(self) -> Self:
         self._reader, self._writer = await asyncio.open_connection(
-            self._host, self._port, limit=LIMIT, ssl=self._ssl
+            self._host, self._port, limit=LIMIT, ssl=self._ssl, local_addr=self._local
         )
         return self
 

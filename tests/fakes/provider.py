@@ -62,6 +62,10 @@ class FakeProvider:
         self.wrong_password = ANSWERS["keycloak_wrong_password"]
         self.wrong_client = ANSWERS["keycloak_wrong_client_secret"]
         self.answers_for: dict[str, Answer] = {}
+        self.refresh_tokens = False
+        self.rotates = True
+        self.sessions: dict[str, str] = {}
+        self.revoked: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self.token_calls: list[TokenCall] = []
@@ -109,6 +113,7 @@ class FakeProvider:
         app.router.add_get("/.well-known/openid-configuration", self._discovery)
         app.router.add_get("/jwks", self._jwks)
         app.router.add_post("/token", self._token)
+        app.router.add_post("/revoke", self._revoke)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.05)
         await self._runner.setup()
         site = web.TCPSite(self._runner, HOST, self._port, ssl_context=self._ssl)
@@ -160,6 +165,7 @@ class FakeProvider:
             "issuer": self.issuer,
             "token_endpoint": f"{self.issuer}/token",
             "jwks_uri": f"{self.issuer}/jwks",
+            "revocation_endpoint": f"{self.issuer}/revoke",
             "grant_types_supported": ["password", "client_credentials"],
             "token_endpoint_auth_methods_supported": self.auth_methods,
             "response_types_supported": ["code"],
@@ -212,7 +218,7 @@ class FakeProvider:
         self.token_calls.append(call)
         await self.gate.wait()
         answer = self._scripted("token") or self._answer_for(call)
-        return await send(request, answer, self._grant(call))
+        return await send(request, answer, {} if answer.body is not None else self._grant(call))
 
     def _scripted(self, endpoint: str) -> Answer | None:
         scripts = self._scripts[endpoint]
@@ -227,16 +233,22 @@ class FakeProvider:
 
     def _answer_for(self, call: TokenCall) -> Answer:
         """Decide as a provider does: the client first, then the grant (RFC 6749 §3.2.1, §4.3.2)."""
-        secret = {**self.clients, self.client_id: self.client_secret}.get(call.client_id)
-        if secret is None or secret != call.client_secret:
-            return self.wrong_client
-        if call.auth_method not in self.auth_methods:
+        if not self.authenticates(call):
             return self.wrong_client
         if call.grant_type == "client_credentials":
             return self.answers_for.get(call.client_id, Answer())
         if call.grant_type == "password":
             return self._answer_for_password(call)
+        if call.grant_type == "refresh_token":
+            known = call.form.get("refresh_token") in self.sessions
+            return Answer() if known else refusal(400, "invalid_grant", "Token is not active")
         return ANSWERS["unsupported_grant_type"]
+
+    def authenticates(self, call: TokenCall) -> bool:
+        """Tell whether the client proves who it is, in a way the metadata names (RFC 6749 §2.3)."""
+        secret = {**self.clients, self.client_id: self.client_secret}.get(call.client_id)
+        known = secret is not None and secret == call.client_secret
+        return known and call.auth_method in self.auth_methods
 
     def _answer_for_password(self, call: TokenCall) -> Answer:
         """Decide on a user's password; only the gateway's own client may ask (RFC 6749 §4.3)."""
@@ -248,11 +260,35 @@ class FakeProvider:
 
     def _grant(self, call: TokenCall) -> dict[str, Any]:
         """Write a genuine token response (RFC 6749 §5.1)."""
-        subject = call.client_id if call.grant_type != "password" else call.form.get("username", "")
+        subject = call.form.get("username", call.client_id)
+        used = call.form.get("refresh_token", "")
+        if call.grant_type == "refresh_token":
+            subject = self.sessions.get(used, "")
         scope = call.form.get("scope", "")
-        return {
+        renewable = self.refresh_tokens and call.grant_type != "client_credentials"
+        issued = {"refresh_token": self._open_session(subject, used)} if renewable else {}
+        return issued | {
             "access_token": self.access_token or self.mint(subject, call.client_id, scope),
             "token_type": "Bearer",
             "expires_in": self.expires_in,
             "scope": scope,
         }
+
+    def _open_session(self, subject: str, used: str) -> str:
+        """Issue a refresh token; the one it was got with works on unless the provider rotates."""
+        if used and not self.rotates:
+            return used
+        self.sessions.pop(used, None)
+        token = secrets.token_urlsafe(16)
+        self.sessions[token] = subject
+        return token
+
+    async def _revoke(self, request: web.Request) -> web.StreamResponse:
+        """End a session (RFC 7009 §2.1)."""
+        call = read_token_call(
+            request.headers, tuple(request.headers.items()), await request.read(), 0.0
+        )
+        token = call.form.get("token", "")
+        self.revoked.append(token)
+        self.sessions.pop(token, None)
+        return web.Response()

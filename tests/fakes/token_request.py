@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qsl, unquote_plus
 
+import jwt
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -17,7 +19,11 @@ STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 PAIR = 2
 
-AuthMethod = Literal["client_secret_basic", "client_secret_post", "none"]
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"  # RFC 7523 §2.2
+
+AuthMethod = Literal[
+    "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt", "none"
+]
 
 
 class TokenRequestError(Exception):
@@ -85,6 +91,10 @@ def read_form(body: bytes) -> dict[str, str]:
 
 def read_client(authorization: str | None, form: Mapping[str, str]) -> tuple[str, str, AuthMethod]:
     """Read the client's authentication; one method only (RFC 6749 §2.3)."""
+    if "client_assertion" in form:
+        if authorization is not None or "client_secret" in form:
+            raise TokenRequestError("invalid_request", "two client authentication methods")
+        return read_assertion(form)
     if authorization is None:
         method: AuthMethod = "client_secret_post" if "client_secret" in form else "none"
         return form.get("client_id", ""), form.get("client_secret", ""), method
@@ -94,6 +104,21 @@ def read_client(authorization: str | None, form: Mapping[str, str]) -> tuple[str
     if form.get("client_id", client_id) != client_id:
         raise TokenRequestError("invalid_request", "two client identifiers")
     return client_id, client_secret, "client_secret_basic"
+
+
+def read_assertion(form: Mapping[str, str]) -> tuple[str, str, AuthMethod]:
+    """Read who an assertion says the client is; its signature is judged later (RFC 7521 §4.2)."""
+    token = form["client_assertion"]
+    if form.get("client_assertion_type") != ASSERTION_TYPE:
+        raise TokenRequestError("invalid_request", "another client_assertion_type")
+    try:
+        alg = jwt.get_unverified_header(token)["alg"]
+        client_id = jwt.decode(token, options={"verify_signature": False})["sub"]
+    except (jwt.InvalidTokenError, KeyError) as exc:
+        raise TokenRequestError("invalid_client", "unreadable client_assertion") from exc
+    if form.get("client_id", client_id) != client_id:
+        raise TokenRequestError("invalid_request", "two client identifiers")
+    return client_id, "", "client_secret_jwt" if alg.startswith("HS") else "private_key_jwt"
 
 
 def read_basic(authorization: str) -> tuple[str, str]:

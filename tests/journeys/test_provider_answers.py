@@ -115,13 +115,13 @@ async def test_unavailable(start_gateway, call, provider, upstream, method, pair
 
 async def test_retry_after_is_passed_on_and_capped(start_gateway, call, provider):
     """The provider's Retry-After reaches the caller, at most a minute of it."""
-    provider.answer_next_token(UNAVAILABLE["too_many_requests"])
     provider.answer_next_token(Answer(503, b"", None, (("Retry-After", "86400"),)))
+    provider.answer_next_token(UNAVAILABLE["too_many_requests"])
 
     caller, first = await ask(start_gateway, call, "password", JOHN)
     second = await caller.send(request("GET", "/", [JOHN]))
 
-    assert [first.values(b"retry-after"), second.values(b"retry-after")] == [[b"7"], [b"60"]]
+    assert [first.values(b"retry-after"), second.values(b"retry-after")] == [[b"60"], [b"7"]]
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ async def stored(redis):
 
     client = Redis.from_url(redis.url)
     keys = await client.keys("*")
-    values = [await client.get(key) for key in keys]
+    values = [await client.dump(key) for key in keys]
     await client.aclose()
     return keys + values
 

@@ -8,12 +8,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import ConfigurationError
-from gateway.oauth.client_auth import Client, choose_auth_method, write_token_request
+from gateway.errors import ConfigurationError, ProviderError
+from gateway.oauth import client_auth
+from gateway.oauth.client_auth import (
+    AUTH_METHODS,
+    Client,
+    choose_auth_method,
+    write_client_request,
+)
+from gateway.oauth.client_key import generate_client_key
 from gateway.oauth.grants import ClientCredentialsGrant, PasswordGrant
-from tests.oauth.minting import VECTORS, needs_vectors
+from gateway.oauth.metadata import ProviderMetadata
+from tests.oauth.minting import NOW, VECTORS, needs_vectors
 
 GRANT = PasswordGrant("u", "p", "")
+ISSUER = "https://sso.example"
+METADATA = ProviderMetadata(
+    issuer=ISSUER,
+    token_endpoint=f"{ISSUER}/token",
+    jwks_uri=f"{ISSUER}/certs",
+    mtls_endpoint_aliases={"token_endpoint": "https://mtls.example/token"},
+)
+ED25519 = generate_client_key("EdDSA")
+LONG = "0123456789abcdef" * 2
+
+
+def write_token_request(client, grant, extra=()):
+    """Write a token request to a provider that names nothing it supports."""
+    return client_auth.write_token_request(client, grant, extra, metadata=METADATA, now=NOW)
 
 
 def fields_of(request):
@@ -141,11 +163,128 @@ def test_method_is_chosen(configured, supported, expected):
 def test_unknown_method_is_refused():
     """A configured method the gateway cannot write stops the start."""
     with pytest.raises(ConfigurationError):
-        choose_auth_method("private_key_jwt", [])
+        choose_auth_method("attest_jwt_client_auth", [])
 
 
-def test_secrets_are_not_shown():
-    """Neither the client nor its request shows a secret (L1)."""
-    client = Client("c", "canary", "client_secret_post")
+@pytest.mark.parametrize(
+    ("client", "supported", "expected"),
+    [
+        pytest.param(Client("c", "s", None), AUTH_METHODS, "client_secret_basic", id="secret"),
+        pytest.param(
+            Client("c", LONG, None, key=ED25519, secret_alg="HS256"),
+            ["private_key_jwt", "client_secret_jwt", "client_secret_post"],
+            "client_secret_post",
+            id="secret-before-assertion",
+        ),
+        pytest.param(
+            Client("c", "", None, key=ED25519), AUTH_METHODS, "private_key_jwt", id="key-alone"
+        ),
+        pytest.param(
+            Client("c", "s", None, key=ED25519),
+            ["private_key_jwt", "tls_client_auth", "none"],
+            "private_key_jwt",
+            id="key-where-the-secret-is-not-taken",
+        ),
+        pytest.param(Client("c", "", None, key=ED25519), [], "private_key_jwt", id="nothing-named"),
+        pytest.param(
+            Client("c", LONG, None, secret_alg="HS256"),
+            ["client_secret_jwt"],
+            "client_secret_jwt",
+            id="long-secret",
+        ),
+        pytest.param(
+            Client("c", "short", None, secret_alg="HS256"),
+            ["client_secret_jwt"],
+            "client_secret_basic",
+            id="secret-too-short-for-HS256",
+        ),
+        pytest.param(
+            Client("c", "s", None),
+            ["none", "tls_client_auth", "self_signed_tls_client_auth", "private_key_jwt"],
+            "client_secret_basic",
+            id="never-without-its-material",
+        ),
+        pytest.param(Client("c", "", None), ["none"], "client_secret_basic", id="none-is-said"),
+    ],
+)
+def test_a_method_needs_its_material(client, supported, expected):
+    """A discovered method is chosen only if the client has what it takes (RFC 8414 §2)."""
+    assert expected == choose_auth_method(None, supported, client.able)
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        pytest.param("client_secret_post", "client_secret_post", id="post"),
+        pytest.param("client_secret_basic", "client_secret_basic", id="basic"),
+        pytest.param("private_key_jwt", None, id="private_key_jwt"),
+        pytest.param("none", None, id="none"),
+        pytest.param(None, None, id="discovered"),
+    ],
+)
+def test_the_callers_pair_is_a_client_with_a_secret(method, expected):
+    """A caller's pair takes nothing over from the gateway's client but Basic or post."""
+    own = Client("gateway", LONG, method, key=ED25519, secret_alg="HS256")
+    caller = own.of_caller("service", LONG)
+    assert caller == Client("service", LONG, expected)
+    assert caller.able == ("client_secret_basic", "client_secret_post")
+
+
+@pytest.mark.parametrize("method", ["none", "tls_client_auth", "self_signed_tls_client_auth"])
+def test_without_a_secret_the_client_names_itself(method):
+    """RFC 6749 §3.2.1, RFC 8705 §2: client_id is a parameter, and nothing secret is sent."""
+    request = write_token_request(Client("c", "unused", method), GRANT)
+    assert fields_of(request)[-1] == ("client_id", "c")
+    assert "client_secret" not in dict(fields_of(request))
+    assert "Authorization" not in dict(request.headers)
+
+
+@pytest.mark.parametrize("method", AUTH_METHODS)
+def test_a_request_authenticates_in_one_way(method):
+    """A request carries exactly one client authentication (RFC 6749 §2.3)."""
+    client = Client("c", LONG, method, key=ED25519, secret_alg="HS256")
+    request = write_token_request(client, GRANT)
+    fields, authorization = dict(fields_of(request)), dict(request.headers).get("Authorization")
+    ways = [authorization, fields.get("client_secret"), fields.get("client_assertion")]
+    by_secret = method not in {"none", "tls_client_auth", "self_signed_tls_client_auth"}
+    assert len([way for way in ways if way]) == int(by_secret)
+
+
+@pytest.mark.parametrize(
+    ("method", "url"),
+    [
+        pytest.param("client_secret_basic", f"{ISSUER}/token", id="secret"),
+        pytest.param("none", f"{ISSUER}/token", id="public"),
+        pytest.param("tls_client_auth", "https://mtls.example/token", id="tls"),
+        pytest.param("self_signed_tls_client_auth", "https://mtls.example/token", id="self-signed"),
+    ],
+)
+def test_only_tls_methods_use_the_alias(method, url):
+    """RFC 8705 §5: the alias is for clients that authenticate by TLS, and for no others."""
+    assert url == write_token_request(Client("c", "s", method), GRANT).url
+
+
+@pytest.mark.parametrize("method", ["private_key_jwt", "client_secret_jwt"])
+def test_an_assertion_needs_its_key(method):
+    """A client told to sign and given nothing to sign with is a configuration error."""
+    with pytest.raises(ConfigurationError, match=method):
+        write_token_request(Client("c", "s", method), GRANT)
+
+
+def test_another_endpoint_that_is_not_there():
+    """A request to an endpoint the provider does not have is refused before it is sent."""
+    with pytest.raises(ProviderError, match="no revocation_endpoint"):
+        write_client_request(
+            Client("c", "s"), "revocation_endpoint", (), metadata=METADATA, now=NOW
+        )
+
+
+@pytest.mark.parametrize("method", AUTH_METHODS)
+def test_secrets_are_not_shown(method):
+    """Neither the client nor its request shows a secret, a key or an assertion (L1)."""
+    client = Client("c", "canary" * 6, method, key=ED25519, secret_alg="HS256")
     request = write_token_request(client, PasswordGrant("u", "canary", ""))
-    assert "canary" not in f"{client!r} {request!r}"
+    shown = f"{client!r} {request!r}"
+    assert "canary" not in shown
+    assert "PRIVATE" not in shown
+    assert "eyJ" not in shown

@@ -2,7 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.oauth.grants import ClientCredentialsGrant, PasswordGrant
+from gateway.oauth.grants import (
+    ClientCredentialsGrant,
+    PasswordGrant,
+    RefreshTokenGrant,
+    Revocation,
+)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +36,16 @@ from gateway.oauth.grants import ClientCredentialsGrant, PasswordGrant
             (("grant_type", "client_credentials"), ("scope", "api")),
             id="client_credentials with a scope",
         ),
+        pytest.param(
+            RefreshTokenGrant("tGzv3JOkF0XG5Qx2TlKWIA"),
+            (("grant_type", "refresh_token"), ("refresh_token", "tGzv3JOkF0XG5Qx2TlKWIA")),
+            id="RFC 6749 6",
+        ),
+        pytest.param(
+            Revocation("45ghiukldjahdnhzdauz"),
+            (("token", "45ghiukldjahdnhzdauz"), ("token_type_hint", "refresh_token")),
+            id="RFC 7009 2.1",
+        ),
     ],
 )
 def test_grant_is_written(grant, expected):
@@ -41,3 +56,9 @@ def test_grant_is_written(grant, expected):
 def test_password_is_not_shown():
     """The representation of a grant leaves the password out (L1)."""
     assert "canary" not in repr(PasswordGrant("u", "canary", ""))
+
+
+@pytest.mark.parametrize("form", [RefreshTokenGrant("CANARY"), Revocation("CANARY")])
+def test_refresh_token_is_not_shown(form):
+    """L2: the repr of a form shows no token."""
+    assert "CANARY" not in repr(form)

@@ -228,3 +228,61 @@ def test_discovery_url_of_an_issuer_with_a_final_slash():
     assert list(names) == issuers
     with pytest.raises(ProviderError):
         read(document("https://a.example//"), setting)
+
+
+ALIASES = {
+    "token_endpoint": "https://sso.example/mtls/token",
+    "introspection_endpoint": "https://mtls.sso.example/introspect",
+    "userinfo_endpoint": "nothing we use",
+}
+
+
+def test_aliases_for_clients_with_a_certificate():
+    """RFC 8705 §5: an alias is used with TLS client authentication, and only then."""
+    metadata = read(document(mtls_endpoint_aliases=ALIASES, revocation_endpoint=f"{ISSUER}/revoke"))
+    assert metadata.find_endpoint("token_endpoint") == f"{ISSUER}/token"
+    assert metadata.find_endpoint("token_endpoint", mtls=True) == ALIASES["token_endpoint"]
+    assert metadata.find_endpoint("revocation_endpoint", mtls=True) == f"{ISSUER}/revoke"
+
+
+def test_an_alias_on_another_host():
+    """An alias on a host nobody has named is left out, and its use says so."""
+    metadata = read(document(mtls_endpoint_aliases=ALIASES))
+    assert metadata.left_out == ("mtls_endpoint_aliases.introspection_endpoint",)
+    with pytest.raises(ProviderError, match="IDP_ENDPOINT_HOSTS"):
+        metadata.find_endpoint("introspection_endpoint", mtls=True)
+
+
+def test_an_alias_on_a_listed_host():
+    """An alias on a host that is listed is used (RFC 8705 §5)."""
+    metadata = read_metadata(
+        document(mtls_endpoint_aliases=ALIASES),
+        ISSUER,
+        insecure_allow_http=False,
+        endpoint_hosts=("mtls.sso.example",),
+    )
+    found = metadata.find_endpoint("introspection_endpoint", mtls=True)
+    assert found == ALIASES["introspection_endpoint"]
+
+
+def test_an_endpoint_that_is_not_there():
+    """Asking for an endpoint the document does not have is an error, alias or not."""
+    for mtls in (False, True):
+        with pytest.raises(ProviderError, match="no revocation_endpoint"):
+            read(document()).find_endpoint("revocation_endpoint", mtls=mtls)
+
+
+@pytest.mark.parametrize(
+    "aliases",
+    [
+        pytest.param([], id="a list"),
+        pytest.param("https://sso.example/token", id="text"),
+        pytest.param({"token_endpoint": None}, id="alias null"),
+        pytest.param({"token_endpoint": "http://sso.example/token"}, id="alias http"),
+        pytest.param({"token_endpoint": ["https://sso.example"]}, id="alias a list"),
+    ],
+)
+def test_wrong_aliases(aliases):
+    """D2: an alias is a URL like any endpoint, and https."""
+    with pytest.raises(ProviderError):
+        read(document(mtls_endpoint_aliases=aliases))

@@ -14,6 +14,7 @@ from gateway.oauth.credentials import (
     Kind,
     Place,
     read_form,
+    read_parameters,
     read_query,
 )
 
@@ -198,3 +199,33 @@ def test_any_query_is_read_or_refused(data):
         return
     if extraction is not None:
         assert read_query(extraction.remainder, frozenset({extraction.credentials.kind})) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        pytest.param(b"", (), id="nothing"),
+        pytest.param(
+            b"z=1&scope=a+b%20c&otp=%C3%A9", (("otp", "é"), ("scope", "a b c")), id="sorted"
+        ),
+        pytest.param(b"sc%6Fpe=x", (("scope", "x"),), id="C7-encoded-name"),
+        pytest.param(b"scope", (("scope", ""),), id="without-a-value"),
+    ],
+)
+def test_named_parameters(data, expected):
+    """Parameters for the token request are read decoded, and no others."""
+    assert expected == read_parameters(data, {"scope", "otp"})
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"scope=a&scope=b", id="C3-twice"),
+        pytest.param(b"scope=%zz", id="broken-escape"),
+        pytest.param(b"scope=%ff", id="not-utf-8"),
+    ],
+)
+def test_wrong_named_parameters(data):
+    """A parameter that can be read two ways, or not at all, is refused."""
+    with pytest.raises(RequestError):
+        read_parameters(data, {"scope"})

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
-    from .counterparts import NanoIdP, Redis
+    from .counterparts import CertifiedProvider, NanoIdP, Redis
     from .keycloak import Keycloak
     from .running_gateway import Gateway
 
@@ -23,9 +23,9 @@ GATEWAY_CLIENT = {"CLIENT_ID": "kong", "CLIENT_SECRET": "kong-secret"}
 
 
 @pytest.fixture(scope="session")
-def keycloak() -> Iterator[Keycloak]:
+def keycloak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keycloak]:
     """Run a Keycloak with the realms of config/keycloak."""
-    with keycloak_peer.running() as instance:
+    with keycloak_peer.running(tmp_path_factory.mktemp("keycloak")) as instance:
         yield instance
 
 
@@ -41,6 +41,16 @@ def oidc_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run an oidc-provider and give its issuer."""
     with counterparts.oidc_provider(tmp_path_factory.mktemp("oidc-provider")) as issuer:
         yield issuer
+
+
+@pytest.fixture(scope="session")
+def certified_oidc_provider(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[CertifiedProvider]:
+    """Run an oidc-provider over TLS that knows clients by their certificates."""
+    folder = tmp_path_factory.mktemp("certified-oidc-provider")
+    with counterparts.certified_oidc_provider(folder) as instance:
+        yield instance
 
 
 @pytest.fixture

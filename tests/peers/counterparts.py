@@ -8,6 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import trustme
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from tests.provider.certificates import self_signed
+
 from . import installed
 from .children import Child, free_port
 from .wire import ask
@@ -108,6 +114,47 @@ def oidc_provider(folder: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         child.stop()
+
+
+@dataclass(frozen=True)
+class CertifiedProvider:
+    """A running oidc-provider with clients that show certificates; the files are in ``folder``."""
+
+    issuer: str
+    mtls_port: int
+    folder: Path
+
+
+@contextmanager
+def certified_oidc_provider(folder: Path) -> Iterator[CertifiedProvider]:
+    """Run the npm package oidc-provider over TLS; on another port it asks for certificates."""
+    home = installed.oidc_provider()
+    write_certificates(folder)
+    port, mtls_port = free_port(), free_port()
+    command = ["node", "server.mjs", str(port), str(folder), str(mtls_port)]
+    child = Child(command, folder / "oidc-provider.log", cwd=home)
+    try:
+        child.wait_for_port(port)
+        child.wait_for_port(mtls_port)
+        yield CertifiedProvider(f"https://127.0.0.1:{port}", mtls_port, folder)
+    finally:
+        child.stop()
+
+
+def write_certificates(folder: Path) -> None:
+    """Write an authority, a server of it, two clients of it, and a client of its own."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    certificates = {
+        "server.pem": authority.issue_cert("127.0.0.1"),
+        "gateway.pem": authority.issue_cert("gateway.example"),
+        "other.pem": authority.issue_cert("other.example"),
+    }
+    for name, certificate in certificates.items():
+        certificate.private_key_and_cert_chain_pem.write_to_path(folder / name)
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (folder / "self-signed.pem").write_bytes(self_signed(key) + pem)
 
 
 @contextmanager

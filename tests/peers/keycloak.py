@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+import trustme
+
 from .children import free_port, missing
 from .wire import Answer, ask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "keycloak.py"
 REALM = "example-realm"
@@ -26,10 +28,24 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 @dataclass(frozen=True)
+class Tls:
+    """Where a Keycloak speaks TLS, and the certificates of its authority: ca, gateway, other."""
+
+    url: str
+    folder: Path
+
+    @property
+    def issuer(self) -> str:
+        """The realm with 300-second tokens."""
+        return f"{self.url}/realms/{REALM}"
+
+
+@dataclass(frozen=True)
 class Keycloak:
     """A running Keycloak with the realms of config/keycloak."""
 
     url: str
+    tls: Tls | None = None
 
     @property
     def issuer(self) -> str:
@@ -113,9 +129,23 @@ class Admin:
         path = self.user_path(username)
         self.call("PUT", path, self.call("GET", path) | {"enabled": enabled})
 
+    def count_sessions(self, username: str) -> int:
+        """Tell how many sessions the user has."""
+        return len(self.call("GET", f"{self.user_path(username)}/sessions"))
+
+    def end_sessions(self, username: str) -> None:
+        """Log the user out everywhere."""
+        self.call("POST", f"{self.user_path(username)}/logout")
+
     def set_access_token_lifespan(self, seconds: int) -> None:
         """Let access tokens of the realm live this long."""
         self.call("PUT", "", {"accessTokenLifespan": seconds})
+
+    def set_client_attributes(self, client_id: str, attributes: Mapping[str, str]) -> None:
+        """Change a client's attributes; an empty text takes one away."""
+        found = self.call("GET", f"/clients?clientId={quote(client_id)}")[0]
+        found["attributes"] = found["attributes"] | attributes
+        self.call("PUT", f"/clients/{found['id']}", found)
 
     def set_client_secret(self, client_id: str, secret: str) -> None:
         """Give a client another secret."""
@@ -133,8 +163,20 @@ def is_fetched() -> bool:
     return bool((script.home() / "bin" / "kc.sh").exists())
 
 
+def write_certificates(folder: Path) -> None:
+    """Write an authority, a server of it, and two clients of it by the names of their files."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    server = authority.issue_cert("127.0.0.1")
+    server.cert_chain_pems[0].write_to_path(folder / "server.pem")
+    server.private_key_pem.write_to_path(folder / "server-key.pem")
+    for name in ("gateway", "other"):
+        certificate = authority.issue_cert(f"{name}.example", common_name=name)
+        certificate.private_key_and_cert_chain_pem.write_to_path(folder / f"{name}.pem")
+
+
 @contextmanager
-def running() -> Iterator[Keycloak]:
+def running(folder: Path) -> Iterator[Keycloak]:
     """Use the instance of BEARERGATE_KEYCLOAK_URL, or run one of its own on a free port."""
     given = os.environ.get("BEARERGATE_KEYCLOAK_URL")
     if given:
@@ -142,14 +184,18 @@ def running() -> Iterator[Keycloak]:
         return
     if os.environ.get("CI") != "true" and not is_fetched():
         missing("Keycloak has not been downloaded", "python scripts/keycloak.py fetch")
-    port = str(free_port())
+    port, https_port = str(free_port()), str(free_port())
+    write_certificates(folder)
     command = [sys.executable, str(SCRIPT)]
     started = subprocess.run(
-        [*command, "up", "--port", port], check=False, capture_output=True, text=True
+        [*command, "up", "--port", port, "--https-port", https_port, "--tls", str(folder)],
+        check=False,
+        capture_output=True,
+        text=True,
     )
     if started.returncode != 0:
         missing(f"Keycloak did not start: {started.stderr[-2000:]}", "make keycloak-up")
     try:
-        yield Keycloak(f"http://127.0.0.1:{port}")
+        yield Keycloak(f"http://127.0.0.1:{port}", Tls(f"https://127.0.0.1:{https_port}", folder))
     finally:
         subprocess.run([*command, "down", "--port", port], check=False, capture_output=True)

@@ -34,6 +34,17 @@ class Gateway:
         """The proxy listener."""
         return f"http://127.0.0.1:{self.port}"
 
+    def key_set(self) -> dict[str, Any]:
+        """Return the JWK Set of the gateway's own keys, as a provider fetches it."""
+        answer = ask(f"http://127.0.0.1:{self.admin_port}/openid-connect/jwks")
+        document: dict[str, Any] = answer.document()
+        return document
+
+    def purge(self, user: str) -> Any:
+        """Forget what is cached for a user; return what the admin port says."""
+        url = f"http://127.0.0.1:{self.admin_port}/cache?user={user}"
+        return ask(url, method="DELETE").document()
+
     def get(self, target: str, headers: dict[str, str] | None = None, **more: Any) -> Answer:
         """Send one request through the gateway."""
         return ask(self.url + target, headers=headers, **more)

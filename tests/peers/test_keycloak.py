@@ -177,19 +177,32 @@ def test_a_second_request_is_answered_from_memory(gateway: Gateway) -> None:
     assert gateway.cache_of(second) == "memory"
 
 
-def test_a_five_second_token_is_used_until_its_margin_and_then_replaced(
+def test_a_five_second_token_is_renewed_before_it_expires(
     start_gateway: Callable[..., Gateway], keycloak: Keycloak
 ) -> None:
-    """A token is cached until CACHE_MARGIN before its expiry, never longer (A5)."""
+    """A token in use is replaced in the background, without a login (A5, A12)."""
     gateway = start_gateway(ISSUER=keycloak.short_issuer, CACHE_MARGIN="1")
     first, second = gateway.get("/anything", JOHN), gateway.get("/anything", JOHN)
     assert gateway.cache_of(second) == "memory"
     expires_at = claims(forwarded(first))["exp"]
     time.sleep(max(0.0, expires_at - time.time()))
     third = gateway.get("/anything", JOHN)
-    assert gateway.cache_of(third) != "memory"
+    assert gateway.cache_of(third) == "memory"
     assert claims(forwarded(third))["exp"] > expires_at
+    assert claims(forwarded(third))["sid"] == claims(forwarded(first))["sid"]
     assert forwarded(second) == forwarded(first)
+
+
+def test_an_idle_five_second_token_is_not_used_past_its_expiry(
+    start_gateway: Callable[..., Gateway], keycloak: Keycloak
+) -> None:
+    """Nobody used the renewed token: it expires, and the next request logs in again (A5)."""
+    gateway = start_gateway(ISSUER=keycloak.short_issuer, CACHE_MARGIN="1")
+    first = gateway.get("/anything", basic("anna", "anna"))
+    time.sleep(10)
+    second = gateway.get("/anything", basic("anna", "anna"))
+    assert gateway.cache_of(second) == "provider"
+    assert claims(forwarded(second))["sid"] != claims(forwarded(first))["sid"]
 
 
 def test_a_token_that_lives_shorter_than_the_margin_is_used_once(

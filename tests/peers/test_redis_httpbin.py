@@ -83,7 +83,7 @@ def test_redis_holds_no_credential_and_no_token(
     token = forwarded(start_with_redis().get("/anything", JOHN))
     with redis.Redis(port=redis_server.port) as connection:
         keys = connection.keys("*")
-        stored = b"".join(key + connection.get(key) for key in keys)
+        stored = b"".join(key + connection.dump(key) for key in keys)
         lives = [connection.pttl(key) for key in keys]
     assert len(keys) >= 1
     for secret in ("john", "doe", "eyJ", "kong-secret", token, token.rpartition(".")[2]):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import datetime as dt
+import gzip
 import ssl
+import warnings
 
 import pytest
 import trustme
@@ -13,14 +18,13 @@ from gateway.errors import (
     ProviderTimeoutError,
     ProviderUnavailableError,
 )
-from gateway.provider.client import Provider
-from gateway.provider.guard import Guard
-from gateway.provider.keys import RemoteKeySet
 from gateway.provider.transport import Transport
 from tests.fakes.answers import Answer
 from tests.fakes.provider import FakeProvider
 
 AUTHORITY = trustme.CA()
+BOMB = gzip.compress(b"\0" * (1 << 19))
+GZIP = (("Content-Encoding", "gzip"),)
 
 
 @pytest.fixture
@@ -44,6 +48,10 @@ async def test_answer(transport, provider):
     ("answer", "error"),
     [
         pytest.param(Answer(200, b"x" * 2000), ProviderError, id="T3-too-large"),
+        pytest.param(Answer(200, BOMB, headers=GZIP), ProviderError, id="T3-gzip-bomb"),
+        pytest.param(
+            Answer(200, b"{}", headers=(("Content-Encoding", "br"),)), ProviderError, id="T3-br"
+        ),
         pytest.param(Answer(delay=5), ProviderTimeoutError, id="T4-silent"),
         pytest.param(Answer(drop="before"), ProviderUnavailableError, id="dropped"),
         pytest.param(Answer(drop="mid_body"), ProviderUnavailableError, id="dropped-mid-body"),
@@ -112,23 +120,91 @@ async def test_tls_with_its_own_authority(ca_file):
         assert (await transport.get(f"{provider.issuer}/jwks", max_bytes=9999)).status == 200
 
 
+EXPIRED = AUTHORITY.issue_cert(
+    "127.0.0.1", not_after=dt.datetime.now(dt.UTC) - dt.timedelta(minutes=1)
+)
+
+
+@pytest.fixture
+async def listener():
+    """Return a function that listens with a TLS context; it gives port and bytes received."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def listen(context):
+            received = []
+
+            async def read(reader, writer):
+                received.append(await reader.read())
+                writer.close()
+
+            server = await asyncio.start_server(read, "127.0.0.1", 0, ssl=context)
+            await stack.enter_async_context(server)
+            return server.sockets[0].getsockname()[1], received
+
+        yield listen
+
+
 @pytest.mark.parametrize(
     ("certificate", "trusted"),
     [
-        pytest.param(AUTHORITY.issue_cert("127.0.0.1"), False, id="unknown-authority"),
-        pytest.param(AUTHORITY.issue_cert("other.example"), True, id="wrong-host"),
-        pytest.param(trustme.CA().issue_cert("127.0.0.1"), True, id="other-authority"),
+        pytest.param(AUTHORITY.issue_cert("127.0.0.1"), False, id="D8-unknown-authority"),
+        pytest.param(AUTHORITY.issue_cert("other.example"), True, id="D8-wrong-host"),
+        pytest.param(trustme.CA().issue_cert("127.0.0.1"), True, id="D8-other-authority"),
+        pytest.param(EXPIRED, True, id="D8-F7-expired"),
     ],
 )
-async def test_bad_certificates(ca_file, certificate, trusted):
-    """D8: with a certificate that cannot be believed nothing is sent."""
-    async with (
-        FakeProvider(ssl_context=server_context(certificate)) as provider,
-        Transport(timeout=2, connect_timeout=2, ca_file=ca_file if trusted else None) as transport,
-    ):
+async def test_bad_certificates(ca_file, listener, certificate, trusted):
+    """D8, F7: with a certificate that cannot be believed not one byte of a request is sent."""
+    port, received = await listener(server_context(certificate))
+    ca = ca_file if trusted else None
+
+    async with Transport(timeout=2, connect_timeout=2, ca_file=ca) as transport:
+        with pytest.raises(ProviderUnavailableError, match="TLS"):
+            await transport.post(f"https://127.0.0.1:{port}/", (), b"password=doe", max_bytes=9)
+    await asyncio.sleep(0.05)
+
+    assert b"".join(received) == b""
+
+
+async def test_old_tls(ca_file, listener):
+    """D8: TLS before 1.2 is not spoken."""
+    context = server_context(AUTHORITY.issue_cert("127.0.0.1"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that it is old is the point
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    port, received = await listener(context)
+
+    async with Transport(timeout=2, connect_timeout=2, ca_file=ca_file) as transport:
         with pytest.raises(ProviderUnavailableError):
-            await transport.post(f"{provider.issuer}/token", (), b"password=doe", max_bytes=9)
-        assert provider.token_calls == []
+            await transport.post(f"https://127.0.0.1:{port}/", (), b"password=doe", max_bytes=9)
+
+    assert b"".join(received) == b""
+
+
+async def test_proxies_of_the_environment_are_not_used(monkeypatch, provider, upstream):
+    """T10: HTTP_PROXY and HTTPS_PROXY do not receive passwords."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, upstream.url)
+        monkeypatch.setenv(name.lower(), upstream.url)
+    monkeypatch.setenv("NO_PROXY", "")
+
+    async with Transport(timeout=2, connect_timeout=2) as transport:
+        await transport.get(f"{provider.issuer}/jwks", max_bytes=9999)
+        with pytest.raises(ProviderUnavailableError):
+            await transport.post("https://127.0.0.1:1/token", (), b"password=doe", max_bytes=9)
+
+    assert (provider.jwks_calls, upstream.connections) == (1, 0)
+
+
+async def test_the_time_that_is_left(listener):
+    """T4: a POST may be given less time than usual."""
+    port, _ = await listener(None)
+
+    async with Transport(timeout=60, connect_timeout=2) as transport:
+        with pytest.raises(ProviderTimeoutError):
+            await transport.post(f"http://127.0.0.1:{port}/", (), b"", max_bytes=9, within=0.05)
 
 
 def test_unusable_authority_file(tmp_path):
@@ -138,44 +214,3 @@ def test_unusable_authority_file(tmp_path):
 
     with pytest.raises(ConfigurationError, match="holds no usable CA certificates"):
         Transport(timeout=1, connect_timeout=1, ca_file=path)
-
-
-async def test_keys_before_discovery(transport):
-    """Before the first fetch there are no keys, and asking says so."""
-    keys = RemoteKeySet(transport)
-
-    with pytest.raises(ProviderUnavailableError):
-        _ = keys.current
-    with pytest.raises(ProviderUnavailableError):
-        await keys.refetch()
-    assert not keys.loaded
-
-
-async def test_refetch_brake(transport, provider):
-    """K2: however many ask, the key set is fetched again once in the interval."""
-    now = 0.0
-    keys = RemoteKeySet(transport, min_refetch=30, clock=lambda: now)
-    await keys.load(f"{provider.issuer}/jwks")
-    await keys.refetch()
-
-    for _ in range(100):
-        with pytest.raises(ProviderUnavailableError):
-            await keys.refetch()
-    assert provider.jwks_calls == 2
-
-    now = 30.0
-    await keys.refetch()
-    assert provider.jwks_calls == 3
-
-
-async def test_keys_are_refreshed_in_the_background(transport, provider):
-    """K4: the key set is fetched again and again, without any request asking for it."""
-    kept = Provider(provider.issuer, transport, Guard(1, 1), refresh=0.01)
-    await kept.discover()
-    first = kept.keys.thumbprints
-    provider.rotate(keep_old=False)
-
-    await kept.discover()
-
-    assert first.isdisjoint(kept.keys.thumbprints)
-    assert provider.discovery_calls == 1

@@ -23,8 +23,13 @@ def test_defaults() -> None:
         "issuer": "https://sso.example/realms/example",
         "client_id": "gateway",
         "client_auth": None,
+        "client_alg": None,
+        "client_key_file": None,
+        "client_cert_file": None,
+        "client_assertion_audience": "issuer",
         "insecure_allow_http_issuer": False,
         "idp_ca_file": None,
+        "idp_endpoint_hosts": (),
         "idp_timeout": 5,
         "idp_connect_timeout": 2,
         "idp_max_concurrency": 64,
@@ -39,6 +44,8 @@ def test_defaults() -> None:
         "client_credentials_scopes": "",
         "audience": "",
         "token_post_args": (),
+        "token_post_args_client": (),
+        "revoke_on_purge": False,
         "audience_required": (),
         "scopes_required": (),
         "roles_required": (),
@@ -53,6 +60,9 @@ def test_defaults() -> None:
         "cache_ttl_neg": 5,
         "cache_margin": 10,
         "cache_max_entries": 10_000,
+        "failed_logins_max": 5,
+        "failed_logins_window": 60.0,
+        "failed_logins_spacing": 1.1,
         "upstream_url": "http://httpbin:8080",
         "upstream_ca_file": None,
         "upstream_timeout": 60,
@@ -201,3 +211,10 @@ def test_repr_shows_no_secret() -> None:
 def test_warnings(environ: dict[str, str], warning: tuple[str, ...]) -> None:
     """What runs and yet should be known is a warning."""
     assert load(None, {**GOOD, **environ}).warnings == warning
+
+
+def test_endpoint_hosts() -> None:
+    """D3: hosts are read in any case, with or without a port, IPv6 in brackets."""
+    settings = said({"IDP_ENDPOINT_HOSTS": "OAuth2.googleapis.com, keys.example:8443,[FD00::1]:1"})
+    expected = ("oauth2.googleapis.com", "keys.example:8443", "[fd00::1]:1")
+    assert expected == settings.idp_endpoint_hosts

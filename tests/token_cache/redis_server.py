@@ -36,19 +36,22 @@ def redis_binary() -> str:
 class RedisServer:
     """One server in a folder of its own; ``options`` are lines of its configuration."""
 
-    def __init__(self, folder: Path, *options: str, tls: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, folder: Path, *options: str, tls: tuple[str, ...] = (), sentinel: bool = False
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
+        self._arguments = ("--sentinel",) if sentinel else ()
         self.folder = folder
         self.socket = folder / "redis.sock"
         self.dump = folder / "dump.rdb"
         listen = tls and (f"tls-port {self.port}", "port 0", *tls)
+        keeps = ("save ''", "appendonly no", f"unixsocket {self.socket}")
         self._lines = (
             *(listen or (f"port {self.port}",)),
             "bind 127.0.0.1",
-            "save ''",
-            "appendonly no",
             f"dir {folder}",
-            f"unixsocket {self.socket}",
+            *(() if sentinel else keeps),
             *options,
         )
         self._process: subprocess.Popen[bytes] | None = None
@@ -64,7 +67,7 @@ class RedisServer:
         configuration.write_text("\n".join(self._lines) + "\n")
         with (self.folder / "redis.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [redis_binary(), str(configuration)], stdout=log, stderr=log
+                [redis_binary(), str(configuration), *self._arguments], stdout=log, stderr=log
             )
         deadline = time.monotonic() + START_TIMEOUT
         while not self._accepts():

@@ -143,3 +143,15 @@ def test_forked(cache: MemoryCache[str]) -> None:
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
     assert len(cache) == 1
+
+
+def test_discarded_by_owner() -> None:
+    """A purge of a user takes the entries of any of the user's pseudonyms, and returns them."""
+    cache: MemoryCache[str] = MemoryCache(10, 1000)
+    for key, owners in ((b"1", (b"j", b"old j")), (b"2", (b"old j",)), (b"3", (b"m",)), (b"4", ())):
+        cache.store(key, key.decode(), 60, 10, owners)
+    assert cache.discard_owners((b"old j", b"x")) == [(b"1", "1"), (b"2", "2")]
+    assert [cache.find(key, 0) for key in (b"1", b"2", b"3", b"4")] == [None, None, "3", "4"]
+    assert cache.discard_owners(()) == []
+    assert cache.clear() == [(b"3", "3"), (b"4", "4")]
+    assert cache._bytes == 0

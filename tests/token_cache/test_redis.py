@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from redis.asyncio import Redis
 
-from gateway.token_cache.redis import KEY_PREFIX, RedisTokenCache, read_redis_url
+from gateway.token_cache.redis import KEY_PREFIX, RedisTokenCache
 from gateway.token_cache.sealing import Opened, SealingKeys
+from tests.token_cache.asking import look, put
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -48,23 +49,23 @@ def name(key: bytes) -> str:
 
 async def test_found(cache: RedisTokenCache) -> None:
     """What was stored is found under its key, with its expiry, and under no other key."""
-    await cache.store(ALICE, b"token", NOW + 60, NOW)
-    assert await cache.find([ALICE], NOW) == Opened(b"token", NOW + 60)
-    assert await cache.find([BOB], NOW) is None
+    await put(cache, ALICE, b"token", NOW + 60, NOW)
+    assert await look(cache, [ALICE], NOW) == Opened(b"token", NOW + 60)
+    assert await look(cache, [BOB], NOW) is None
     assert (cache.failures, cache.rejected) == (0, 0)
     assert await cache.ping() is True
 
 
 async def test_no_keys_wanted(cache: RedisTokenCache) -> None:
     """Asking for nothing finds nothing and is a failure of nobody but Redis' grammar."""
-    assert await cache.find([], NOW) is None
+    assert await look(cache, [], NOW) is None
 
 
 async def test_shared(cache: RedisTokenCache, shared_redis: RedisServer) -> None:
     """What one gateway stores another one with the same secret finds."""
     other = RedisTokenCache.connect(shared_redis.url, KEYS, timeout=5.0)
-    await cache.store(ALICE, b"token", NOW + 60, NOW)
-    assert await other.find([ALICE], NOW) == Opened(b"token", NOW + 60)
+    await put(cache, ALICE, b"token", NOW + 60, NOW)
+    assert await look(other, [ALICE], NOW) == Opened(b"token", NOW + 60)
     await other.aclose()
 
 
@@ -80,41 +81,41 @@ async def test_rotation(cache: RedisTokenCache, shared_redis: RedisServer) -> No
     )
     pair = ("password", "alice", "CANARY-secret")
     during = RedisTokenCache.connect(shared_redis.url, keys, timeout=5.0)
-    await cache.store(ALICE, b"token", NOW + 60, NOW)
-    assert await during.find([maker.key(*pair), *maker.older_keys(*pair)], NOW) == Opened(
+    await put(cache, ALICE, b"token", NOW + 60, NOW)
+    assert await look(during, [maker.key(*pair), *maker.older_keys(*pair)], NOW) == Opened(
         b"token", NOW + 60
     )
-    await during.store(maker.key(*pair), b"newer", NOW + 60, NOW)
-    found = await during.find([maker.key(*pair), *maker.older_keys(*pair)], NOW)
+    await put(during, maker.key(*pair), b"newer", NOW + 60, NOW)
+    found = await look(during, [maker.key(*pair), *maker.older_keys(*pair)], NOW)
     assert found == Opened(b"newer", NOW + 60)
     await during.aclose()
 
 
 async def test_redis_forgets(cache: RedisTokenCache, raw: Redis) -> None:
     """A5: Redis is told when the value expires, to the millisecond."""
-    await cache.store(ALICE, b"token", NOW + 60.5, NOW)
+    await put(cache, ALICE, b"token", NOW + 60.5, NOW)
     assert 0 < await raw.pttl(name(ALICE)) <= 60_500
 
 
 @pytest.mark.parametrize("life", [0.0, -1.0, 0.0004])
 async def test_nothing_left_to_live(cache: RedisTokenCache, raw: Redis, life: float) -> None:
     """A5: what has expired, or would within a millisecond, is not stored."""
-    await cache.store(ALICE, b"token", NOW + life, NOW)
+    await put(cache, ALICE, b"token", NOW + life, NOW)
     assert await raw.dbsize() == 0
 
 
 async def test_redis_that_lost_its_expiries(cache: RedisTokenCache, raw: Redis) -> None:
     """A5: F13: a value that outlived its expiry in Redis is a miss."""
-    await cache.store(ALICE, b"token", NOW + 60, NOW)
+    await put(cache, ALICE, b"token", NOW + 60, NOW)
     await raw.persist(name(ALICE))
-    assert await cache.find([ALICE], NOW + 61) is None
+    assert await look(cache, [ALICE], NOW + 61) is None
 
 
 async def test_flushed(cache: RedisTokenCache, raw: Redis) -> None:
     """F12: after FLUSHALL everything is a miss and nothing a failure."""
-    await cache.store(ALICE, b"token", NOW + 60, NOW)
+    await put(cache, ALICE, b"token", NOW + 60, NOW)
     await raw.flushall()
-    assert await cache.find([ALICE], NOW) is None
+    assert await look(cache, [ALICE], NOW) is None
     assert cache.failures == 0
 
 
@@ -134,33 +135,33 @@ async def test_values_that_do_not_open(
 ) -> None:
     """A4: A13: such a value is a miss, is counted, and is warned about once."""
     await raw.set(name(ALICE), value)
-    assert await cache.find([ALICE], NOW) is None
-    assert await cache.find([ALICE], NOW) is None
+    assert await look(cache, [ALICE], NOW) is None
+    assert await look(cache, [ALICE], NOW) is None
     assert (cache.failures, cache.rejected) == (0, 2)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    await cache.store(ALICE, b"token", NOW + 60, NOW)
-    assert await cache.find([ALICE], NOW) == Opened(b"token", NOW + 60)
+    await put(cache, ALICE, b"token", NOW + 60, NOW)
+    assert await look(cache, [ALICE], NOW) == Opened(b"token", NOW + 60)
 
 
 async def test_value_of_another_type(cache: RedisTokenCache, raw: Redis) -> None:
     """A13: a list where a string should be is a miss, and the next store replaces it."""
     await raw.rpush(name(ALICE), "a", "b")
-    assert await cache.find([ALICE], NOW) is None
-    await cache.store(ALICE, b"token", NOW + 60, NOW)
-    assert await cache.find([ALICE], NOW) == Opened(b"token", NOW + 60)
+    assert await look(cache, [ALICE], NOW) is None
+    await put(cache, ALICE, b"token", NOW + 60, NOW)
+    assert await look(cache, [ALICE], NOW) == Opened(b"token", NOW + 60)
 
 
 async def test_values_swapped(cache: RedisTokenCache, raw: Redis) -> None:
     """A4: A13: the value of bob under the key of alice opens for nobody."""
-    await cache.store(BOB, b"token of bob", NOW + 60, NOW)
+    await put(cache, BOB, b"token of bob", NOW + 60, NOW)
     await raw.rename(name(BOB), name(ALICE))
-    assert await cache.find([ALICE], NOW) is None
+    assert await look(cache, [ALICE], NOW) is None
     assert cache.rejected == 1
 
 
 async def test_what_redis_sees(cache: RedisTokenCache, raw: Redis, shared_redis) -> None:
     """A4: A13: keys and dump show HMACs under a prefix: no token, user name or password."""
-    await cache.store(ALICE, b'{"access_token": "eyJhbGciOi"}', NOW + 60, NOW)
+    await put(cache, ALICE, b'{"access_token": "eyJhbGciOi"}', NOW + 60, NOW)
     await raw.config_set("rdbcompression", "no")
     await raw.save()
     dump = shared_redis.dump.read_bytes()
@@ -174,7 +175,7 @@ async def test_handshake(shared_redis: RedisServer, raw: Redis) -> None:
     cache = RedisTokenCache.connect(shared_redis.url, KEYS, timeout=5.0)
     seen = []
     async with raw.monitor() as monitor:
-        await cache.find([ALICE], NOW)
+        await look(cache, [ALICE], NOW)
         async for command in monitor.listen():
             seen.append(command["command"].split()[0])
             if seen[-1] == "MGET":
@@ -184,19 +185,19 @@ async def test_handshake(shared_redis: RedisServer, raw: Redis) -> None:
 
 
 async def test_cancelled_calls(cache: RedisTokenCache, raw: Redis) -> None:
-    """A13: F16: CVE-2023-28858: 500 look-ups cancelled at random points, no foreign value.
+    """A13: F16: CVE-2023-28858: 10,000 look-ups cancelled at random points, no foreign value.
 
     And each of them ends as cancelled: the caller's leaving is not swallowed on the way.
     """
     names = [f"user{number}" for number in range(50)]
     keys = {user: MAKER.key("password", user, "secret") for user in names}
     for user, key in keys.items():
-        await cache.store(key, user.encode(), NOW + 60, NOW)
+        await put(cache, key, user.encode(), NOW + 60, NOW)
     chance = random.Random(28858)  # noqa: S311 - a fixed schedule, not a secret
     cancelled = []
-    for _ in range(100):
-        chosen = chance.choices(names, k=20)
-        tasks = [asyncio.create_task(cache.find([keys[user]], NOW)) for user in chosen]
+    while len(cancelled) < 10_000:
+        chosen = chance.choices(names, k=60)
+        tasks = [asyncio.create_task(look(cache, [keys[user]], NOW)) for user in chosen]
         leaving = {task: chance.randrange(4) for task in tasks[::2]}
         for moment in range(4):
             await asyncio.sleep(0)
@@ -205,81 +206,31 @@ async def test_cancelled_calls(cache: RedisTokenCache, raw: Redis) -> None:
         finished = {task: user for task, user in zip(tasks, chosen, strict=True) if task.done()}
         answers = [(t.result(), user) for t, user in finished.items() if not t.cancelled()]
         assert answers == [(Opened(user.encode(), NOW + 60), user) for _, user in answers]
-    assert len(cancelled) >= 500
     assert all(task.cancelled() for task in cancelled)
     assert (cache.failures, cache.rejected) == (0, 0)
 
 
-async def test_more_askers_than_connections(cache: RedisTokenCache) -> None:
+async def test_more_askers_than_connections(cache: RedisTokenCache, raw: Redis) -> None:
     """R8: a thousand look-ups at once share the bounded pool and all are answered."""
-    await cache.store(ALICE, b"token", NOW + 60, NOW)
-    answers = await asyncio.gather(*(cache.find([ALICE], NOW) for _ in range(1000)))
+    await put(cache, ALICE, b"token", NOW + 60, NOW)
+    answers = await asyncio.gather(*(look(cache, [ALICE], NOW) for _ in range(1000)))
     assert answers == [Opened(b"token", NOW + 60)] * 1000
-    assert len(cache._client.connection_pool._available_connections) <= 32
+    assert (await raw.info("clients"))["connected_clients"] <= 33
 
 
 async def test_unix_socket(shared_redis: RedisServer, raw: Redis) -> None:
     """A unix:// URL reaches the server through its socket file."""
     cache = RedisTokenCache.connect(f"unix://{shared_redis.socket}?db=1", KEYS, timeout=5.0)
-    await cache.store(ALICE, b"token", NOW + 60, NOW)
-    assert await cache.find([ALICE], NOW) == Opened(b"token", NOW + 60)
+    await put(cache, ALICE, b"token", NOW + 60, NOW)
+    assert await look(cache, [ALICE], NOW) == Opened(b"token", NOW + 60)
     await cache.aclose()
-
-
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        pytest.param(
-            "redis://redis.example:6380/2",
-            {"host": "redis.example", "port": 6380, "db": 2},
-            id="host-port-database",
-        ),
-        pytest.param(
-            "redis://user:p%40ss@redis.example",
-            {"host": "redis.example", "username": "user", "password": "p@ss"},
-            id="user-and-password",
-        ),
-        pytest.param("redis://[::1]:6379/?db=3", {"host": "::1", "port": 6379, "db": 3}, id="v6"),
-    ],
-)
-def test_url(url: str, expected: dict[str, object]) -> None:
-    """A Redis URL names host, port, database and credentials."""
-    assert read_redis_url(url) == expected
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        pytest.param("http://CANARY@redis.example", id="scheme"),
-        pytest.param("redis+cluster://CANARY@redis.example", id="cluster"),
-        pytest.param("redis://:CANARY@", id="no-host"),
-        pytest.param("redis://:CANARY@redis.example:0", id="port-0"),
-        pytest.param("redis://:CANARY@redis.example:66000", id="port"),
-        pytest.param("redis://[CANARY", id="bracket"),
-        pytest.param("redis://:CANARY@redis.example/name", id="database-name"),
-        pytest.param("redis://:CANARY@redis.example/?db=x", id="database-option"),
-        pytest.param("redis://:CANARY@redis.example/?socket_timeout=60", id="timeout"),
-        pytest.param("rediss://:CANARY@redis.example/?ssl_cert_reqs=none", id="verification-off"),
-        pytest.param("rediss://:CANARY@redis.example/?ssl_check_hostname=no", id="hostname-off"),
-        pytest.param("redis://:CANARY@redis.example/#x", id="fragment"),
-        pytest.param("unix://", id="no-socket"),
-        pytest.param("unix://CANARY/redis.sock", id="socket-on-a-host"),
-    ],
-)
-def test_url_refused(url: str) -> None:
-    """L1: D8: other URLs are refused, verification stays on, and the error quotes nothing."""
-    with pytest.raises(ValueError, match=r"^(it|its|the|one) ") as caught:
-        read_redis_url(url)
-    assert "CANARY" not in str(caught.value)
-    assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
 async def test_repr_and_log(caplog: pytest.LogCaptureFixture) -> None:
     """L1: L2: the URL's password is in no repr and in no log line, at any level."""
     caplog.set_level(logging.DEBUG)
     cache = RedisTokenCache.connect("redis://user:CANARY@127.0.0.1:1/0", KEYS)
-    await cache.find([ALICE], NOW)
+    await look(cache, [ALICE], NOW)
     await cache.aclose()
     assert "CANARY" not in repr(cache) + caplog.text
     assert cache.failures == 1

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from gateway.token_cache.redis import RedisTokenCache
 from gateway.token_cache.sealing import Opened, SealingKeys
+from tests.token_cache.asking import look, put
 from tests.token_cache.redis_server import free_port
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def said(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
 async def until_found(cache: RedisTokenCache) -> Opened:
     """Look up until there is an answer."""
     async with asyncio.timeout(20):
-        while (found := await cache.find([ALICE], NOW)) is None:  # noqa: ASYNC110 - Redis sends no event
+        while (found := await look(cache, [ALICE], NOW)) is None:  # noqa: ASYNC110 - Redis sends no event
             await asyncio.sleep(PAUSE / 2)
     return found
 
@@ -69,8 +70,8 @@ async def test_refused(caplog: pytest.LogCaptureFixture) -> None:
     """A13: F9: nothing listens: a miss each time, one warning, and no question while it rests."""
     cache = RedisTokenCache.connect(f"redis://127.0.0.1:{free_port()}", KEYS, pause=60)
     for _ in range(20):
-        assert await cache.find([ALICE], NOW) is None
-    await cache.store(ALICE, b"token", NOW + 60, NOW)
+        assert await look(cache, [ALICE], NOW) is None
+    await put(cache, ALICE, b"token", NOW + 60, NOW)
     assert await cache.ping() is False
     assert cache.failures == 1
     caplog.set_level("INFO")
@@ -82,8 +83,8 @@ async def test_reset(answering, caplog: pytest.LogCaptureFixture) -> None:
     """A13: a connection reset after the question is a miss, and the question is not repeated."""
     url, seen = await answering(None)
     cache = RedisTokenCache.connect(url, KEYS, pause=60)
-    assert await cache.find([ALICE], NOW) is None
-    assert await cache.find([ALICE], NOW) is None
+    assert await look(cache, [ALICE], NOW) is None
+    assert await look(cache, [ALICE], NOW) is None
     assert len(seen) == 1
     assert said(caplog) == [("WARNING", "Redis does not answer")]
     await cache.aclose()
@@ -113,8 +114,8 @@ async def test_answers_of_something_else(answering, answer: bytes) -> None:
     url, _ = await answering(answer)
     cache = connect(url)
     for _ in range(3):
-        assert await cache.find([ALICE], NOW) is None
-        await cache.store(ALICE, b"token", NOW + 60, NOW)
+        assert await look(cache, [ALICE], NOW) is None
+        await put(cache, ALICE, b"token", NOW + 60, NOW)
         await asyncio.sleep(PAUSE)
     await cache.aclose()
 
@@ -128,10 +129,10 @@ async def test_stopped(start_redis, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     server = start_redis()
     cache = connect(server.url)
-    await cache.store(ALICE, b"token", NOW + 60, NOW)
+    await put(cache, ALICE, b"token", NOW + 60, NOW)
     server.pause()
     for _ in range(200):
-        assert await cache.find([ALICE], NOW) is None
+        assert await look(cache, [ALICE], NOW) is None
     assert await cache.ping() is False
     assert cache.failures < 200
     server.resume()
@@ -145,17 +146,17 @@ async def test_killed(start_redis, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     server = start_redis()
     cache = connect(server.url)
-    await cache.store(ALICE, b"token", NOW + 60, NOW)
+    await put(cache, ALICE, b"token", NOW + 60, NOW)
     server.stop()
-    assert await cache.find([ALICE], NOW) is None
-    await cache.store(ALICE, b"token", NOW + 60, NOW)
+    assert await look(cache, [ALICE], NOW) is None
+    await put(cache, ALICE, b"token", NOW + 60, NOW)
     server.start()
     async with asyncio.timeout(20):
         while not await cache.ping():  # noqa: ASYNC110 - Redis sends no event
             await asyncio.sleep(PAUSE / 2)
-    assert await cache.find([ALICE], NOW) is None
-    await cache.store(ALICE, b"token", NOW + 60, NOW)
-    assert await cache.find([ALICE], NOW) == TOKEN
+    assert await look(cache, [ALICE], NOW) is None
+    await put(cache, ALICE, b"token", NOW + 60, NOW)
+    assert await look(cache, [ALICE], NOW) == TOKEN
     assert said(caplog) == [("WARNING", "Redis does not answer"), ("INFO", "Redis answers again")]
     await cache.aclose()
 
@@ -166,10 +167,10 @@ async def test_one_probe(start_redis) -> None:
     cache = connect(server.url)
     await cache.ping()
     server.pause()
-    await cache.find([ALICE], NOW)
+    await look(cache, [ALICE], NOW)
     await asyncio.sleep(PAUSE)
     before = cache.failures
-    await asyncio.gather(*(cache.find([ALICE], NOW) for _ in range(50)))
+    await asyncio.gather(*(look(cache, [ALICE], NOW) for _ in range(50)))
     assert cache.failures == before + 1
     await cache.aclose()
 
@@ -180,15 +181,15 @@ async def test_cancelled_while_stopped(start_redis) -> None:
     cache = connect(server.url, timeout=5.0)
     keys = [bytes([number]) * 32 for number in range(20)]
     for key in keys:
-        await cache.store(key, key, NOW + 60, NOW)
+        await put(cache, key, key, NOW + 60, NOW)
     server.pause()
-    tasks = [asyncio.create_task(cache.find([key], NOW)) for key in keys]
+    tasks = [asyncio.create_task(look(cache, [key], NOW)) for key in keys]
     await asyncio.sleep(PAUSE)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     server.resume()
-    found = [await cache.find([key], NOW) for key in keys]
+    found = [await look(cache, [key], NOW) for key in keys]
     assert found == [Opened(key, NOW + 60) for key in keys]
     assert (cache.failures, cache.rejected) == (0, 0)
     await cache.aclose()
@@ -204,14 +205,15 @@ async def test_cancelled_while_stopped(start_redis) -> None:
     ],
 )
 async def test_not_let_in(start_redis, user_info: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A13: NOAUTH, WRONGPASS, NOPERM: a miss, one warning without the password, no way around."""
+    """A13: NOAUTH, WRONGPASS, NOPERM: a miss, one error without the password, no way around."""
     server = start_redis("requirepass right", "user reader on >CANARY-right ~* -@all +ping")
     cache = RedisTokenCache.connect(
         f"redis://{user_info}127.0.0.1:{server.port}", KEYS, timeout=5.0, pause=60
     )
-    await cache.store(ALICE, b"token", NOW + 60, NOW)
-    assert await cache.find([ALICE], NOW) is None
-    assert said(caplog) == [("WARNING", "Redis does not answer")]
+    await put(cache, ALICE, b"token", NOW + 60, NOW)
+    assert await look(cache, [ALICE], NOW) is None
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "refuses this gateway" in caplog.text
     assert "CANARY" not in caplog.text
     async with Redis.from_url(f"redis://:right@127.0.0.1:{server.port}", protocol=2) as raw:
         assert await raw.dbsize() == 0
@@ -222,12 +224,12 @@ async def test_password_repaired(start_redis) -> None:
     """F15: a server that asks for a password from now on, and then no more, is used again."""
     server = start_redis()
     cache = connect(server.url, timeout=5.0)
-    await cache.store(ALICE, b"token", NOW + 60, NOW)
+    await put(cache, ALICE, b"token", NOW + 60, NOW)
     async with Redis.from_url(server.url, protocol=2) as raw:
         await raw.config_set("requirepass", "secret")
         await raw.execute_command("AUTH", "secret")
         await raw.client_kill_filter(_type="normal", skipme=True)
-        assert await cache.find([ALICE], NOW) is None
+        assert await look(cache, [ALICE], NOW) is None
         await raw.config_set("requirepass", "")
         assert await until_found(cache) == TOKEN
     await cache.aclose()
@@ -238,17 +240,17 @@ async def test_out_of_memory(start_redis, caplog: pytest.LogCaptureFixture) -> N
     caplog.set_level("INFO")
     server = start_redis("maxmemory-policy noeviction")
     cache = RedisTokenCache.connect(server.url, KEYS, timeout=5.0, pause=PAUSE)
-    await cache.store(ALICE, b"token", NOW + 60, NOW)
+    await put(cache, ALICE, b"token", NOW + 60, NOW)
     async with Redis.from_url(server.url, protocol=2) as raw:
         await raw.config_set("maxmemory", "1")
         for number in range(5):
-            await cache.store(bytes([number]) * 32, b"more", NOW + 60, NOW)
-            assert await cache.find([ALICE], NOW) == TOKEN
+            await put(cache, bytes([number]) * 32, b"more", NOW + 60, NOW)
+            assert await look(cache, [ALICE], NOW) == TOKEN
         assert await raw.dbsize() == 1
         await raw.config_set("maxmemory", "0")
     await asyncio.sleep(PAUSE)
-    await cache.store(b"b" * 32, b"more", NOW + 60, NOW)
-    assert await cache.find([b"b" * 32], NOW) == Opened(b"more", NOW + 60)
+    await put(cache, b"b" * 32, b"more", NOW + 60, NOW)
+    assert await look(cache, [b"b" * 32], NOW) == Opened(b"more", NOW + 60)
     assert said(caplog) == [
         ("WARNING", "Redis for writing does"),
         ("INFO", "Redis for writing answers"),
@@ -260,14 +262,14 @@ async def test_replica(start_redis) -> None:
     """A13: READONLY after a failover: look-ups go on, writes are dropped until it is a primary."""
     server = start_redis()
     cache = RedisTokenCache.connect(server.url, KEYS, timeout=5.0, pause=PAUSE)
-    await cache.store(ALICE, b"token", NOW + 60, NOW)
+    await put(cache, ALICE, b"token", NOW + 60, NOW)
     async with Redis.from_url(server.url, protocol=2) as raw:
         await raw.execute_command("REPLICAOF", "127.0.0.1", str(free_port()))
-        await cache.store(b"b" * 32, b"more", NOW + 60, NOW)
-        assert await cache.find([ALICE], NOW) == TOKEN
+        await put(cache, b"b" * 32, b"more", NOW + 60, NOW)
+        assert await look(cache, [ALICE], NOW) == TOKEN
         assert cache.failures == 1
         await raw.execute_command("REPLICAOF", "NO", "ONE")
     await asyncio.sleep(PAUSE)
-    await cache.store(b"b" * 32, b"more", NOW + 60, NOW)
-    assert await cache.find([b"b" * 32], NOW) == Opened(b"more", NOW + 60)
+    await put(cache, b"b" * 32, b"more", NOW + 60, NOW)
+    assert await look(cache, [b"b" * 32], NOW) == Opened(b"more", NOW + 60)
     await cache.aclose()

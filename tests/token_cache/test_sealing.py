@@ -246,3 +246,52 @@ def test_expiry_that_is_no_time(expiry: float) -> None:
 def test_repr_of_an_opened_value() -> None:
     """L2: the repr of what was opened does not show it."""
     assert "token" not in repr(Opened(b"token", NOW))
+
+
+OWNER = ("https://sso.example", "john")
+
+
+@pytest.mark.parametrize(
+    ("issuer", "identifier", "same"),
+    [
+        pytest.param(*OWNER, True, id="good"),
+        pytest.param("https://sso.example", "JOHN", True, id="letter case"),
+        pytest.param("https://sso.example", "\uff4aohn", True, id="full-width letter"),
+        pytest.param("https://sso.example", "jon", False, id="another user"),
+        pytest.param("https://partner.example", "john", False, id="another issuer"),
+        pytest.param("https://sso.examplej", "ohn", False, id="split elsewhere"),
+        pytest.param("https://sso.example", "\ud800", False, id="lone surrogate"),
+    ],
+)
+def test_owners(issuer: str, identifier: str, *, same: bool) -> None:
+    """A2: a user's pseudonym depends on issuer and name, not on letter case."""
+    keys = SealingKeys([b"n" * 32])
+    assert (keys.owners(issuer, identifier) == keys.owners(*OWNER)) is same
+
+
+def test_owners_of_secrets() -> None:
+    """A3: there is one pseudonym for each secret, the newest first, and none without it."""
+    old, new = SealingKeys([b"o" * 32]), SealingKeys([b"n" * 32])
+    both = SealingKeys([b"n" * 32, b"o" * 32])
+    assert both.owners(*OWNER) == (*new.owners(*OWNER), *old.owners(*OWNER))
+    assert new.owners(*OWNER) != SealingKeys([b"n" * 32], "other").owners(*OWNER)
+    assert [len(owner) for owner in both.owners(*OWNER)] == [32, 32]
+
+
+@pytest.mark.parametrize(
+    ("copied", "same"),
+    [
+        pytest.param((), True, id="good"),
+        pytest.param((("scope", "a"),), False, id="one field"),
+        pytest.param((("scop", "ea"),), False, id="split elsewhere"),
+        pytest.param((("scope", "a"), ("x", "")), False, id="two fields"),
+    ],
+)
+def test_copied_fields(copied: tuple[tuple[str, str], ...], *, same: bool) -> None:
+    """A1: what a token request copies from the caller's request is part of the key."""
+    made = deriver().key("password", "alice", "secret", copied)
+    assert (made == GOOD) is same
+    assert made == deriver().key("password", "alice", "secret", copied)
+    assert deriver().key("password", "alice", "secret", (("scope", "a"),)) != deriver().key(
+        "password", "alice", "secret", (("scop", "ea"),)
+    )

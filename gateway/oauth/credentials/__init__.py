@@ -10,7 +10,7 @@ from gateway.oauth.credentials.carrier import body_carrier
 from gateway.oauth.credentials.challenge import Challenge
 from gateway.oauth.credentials.json_body import read_json
 from gateway.oauth.credentials.pair import MAX_BODY_BYTES, Credentials, Extraction, Kind, Place
-from gateway.oauth.credentials.parameters import MAX_FIELDS, read_form, read_query
+from gateway.oauth.credentials.parameters import MAX_FIELDS, read_form, read_parameters, read_query
 
 __all__ = [
     "MAX_BODY_BYTES",
@@ -24,5 +24,6 @@ __all__ = [
     "read_authorization",
     "read_form",
     "read_json",
+    "read_parameters",
     "read_query",
 ]

@@ -44,6 +44,18 @@ def read_form(body: bytes, kinds: frozenset[Kind]) -> Extraction | None:
     return _extract(body, kinds, Place.BODY)
 
 
+def read_parameters(data: bytes, names: Collection[str]) -> tuple[tuple[str, str], ...]:
+    """Read the fields of a raw query or form that bear one of ``names``, sorted by name.
+
+    A name given twice and a value that cannot be decoded raise ``RequestError``.
+    """
+    found = _find(data.split(b"&"), names)
+    try:
+        return tuple((name, _read_value(found[name])) for name in sorted(found))
+    except InvalidCredentialsError as exc:
+        raise RequestError("a parameter of the request is not percent-encoded UTF-8") from exc
+
+
 def _extract(data: bytes, kinds: frozenset[Kind], place: Place) -> Extraction | None:
     fields = data.split(b"&")
     found = _find(fields, names_of(kinds))

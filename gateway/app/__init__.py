@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import os
 import signal
@@ -13,42 +12,27 @@ from typing import TYPE_CHECKING, Self
 from aiohttp import http_parser, web
 
 from gateway.admin import Admin
-from gateway.authentication import Principal
-from gateway.authentication.carriers import Carriers
-from gateway.authentication.exchange import (
-    Caches,
-    ExchangeAuthenticator,
-    Lifetimes,
-    TokenRequestPlan,
-)
-from gateway.authentication.grant_choice import GrantChoice, Mode
+from gateway.app.exchange import compose
 from gateway.authorization import Policy, Requirement
 from gateway.errors import ConfigurationError
 from gateway.forwarding.upstream import Forwarder
-from gateway.logs import Pseudonyms
-from gateway.oauth.credentials import Challenge, Kind
 from gateway.pipeline import Pipeline
+from gateway.provider.addresses import ProviderResolver
 from gateway.provider.client import Provider
 from gateway.provider.guard import Guard
+from gateway.provider.own_client import OwnClient, open_own_client
 from gateway.provider.transport import Transport
 from gateway.routing import Route, read_upstream
 from gateway.server import Limits, ProxyServer
 from gateway.server.trust import TrustedProxies
-from gateway.token_cache.memory import MemoryCache
-from gateway.token_cache.redis import RedisTokenCache
-from gateway.token_cache.sealing import SealingKeys
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-REALM = "bearergate"
-# A verified token with its claims weighs a few kilobytes; this bounds the cache by memory too.
-BYTES_PER_ENTRY = 16 * 1024
 # How long the proxy port waits for the first answer of the provider before it opens anyway.
 FIRST_DISCOVERY = 2.0
-_KIND_OF_METHOD = {"password": Kind.PASSWORD, "client_credentials": Kind.CLIENT_CREDENTIALS}
 
 
 async def run(settings: Settings) -> None:
@@ -101,31 +85,48 @@ class Gateway:
     async def _start(self, stack: AsyncExitStack) -> None:
         """Open everything that must be closed again."""
         settings = self._settings
+        own = _own_client(settings)
         provider = await _open_provider(settings, stack)
-        redis = _open_redis(settings, stack)
         forwarder = Forwarder(
             timeout=settings.upstream_timeout,
             connect_timeout=settings.upstream_connect_timeout,
             ca_file=settings.upstream_ca_file,
         )
         stack.callback(forwarder.close)
+        trusted = TrustedProxies(settings.trusted_proxies)
+        exchange = await compose(settings, provider, own.client, trusted.caller, stack)
         upstream = read_upstream(settings.upstream_url)
-        authenticator = _authenticator(settings, provider, redis)
         server = ProxyServer(
-            Pipeline([Route("default", upstream, (authenticator,), _policy(settings))]),
+            Pipeline([Route("default", upstream, (exchange.authenticator,), _policy(settings))]),
             forwarder,
             limits=Limits(settings.max_header_bytes, settings.max_body_bytes),
-            trusted=TrustedProxies(settings.trusted_proxies),
+            trusted=trusted,
         )
         await _discover(provider, stack)
         proxy = web.ServerRunner(server, shutdown_timeout=settings.shutdown_grace)
         self.port = await _listen(proxy, "PORT", settings.host, settings.port, stack)
         # Opened last and closed first: who is ready takes requests, who drains is not ready.
-        application = Admin(provider, None if redis is None else redis.ping).application()
-        admin = web.AppRunner(application, access_log=None)
+        probe = None if exchange.redis is None else exchange.redis.ping
+        admin = Admin(provider, probe, own.key_set, purge=exchange.purger.purge)
         self.admin_port = await _listen(
-            admin, "ADMIN_PORT", settings.admin_host, settings.admin_port, stack
+            web.AppRunner(admin.application(), access_log=None),
+            "ADMIN_PORT",
+            settings.admin_host,
+            settings.admin_port,
+            stack,
         )
+
+
+def _own_client(settings: Settings) -> OwnClient:
+    return open_own_client(
+        settings.client_id,
+        settings.client_secret.get_secret_value(),
+        settings.client_auth,
+        alg=settings.client_alg,
+        audience=settings.client_assertion_audience,
+        key_file=settings.client_key_file,
+        cert_file=settings.client_cert_file,
+    )
 
 
 async def _open_provider(settings: Settings, stack: AsyncExitStack) -> Provider:
@@ -134,6 +135,9 @@ async def _open_provider(settings: Settings, stack: AsyncExitStack) -> Provider:
             timeout=settings.idp_timeout,
             connect_timeout=settings.idp_connect_timeout,
             ca_file=settings.idp_ca_file,
+            cert_file=settings.client_cert_file,
+            key_file=settings.client_key_file,
+            resolver=ProviderResolver(settings.issuer),
         )
     )
     return Provider(
@@ -141,6 +145,8 @@ async def _open_provider(settings: Settings, stack: AsyncExitStack) -> Provider:
         transport,
         Guard(settings.idp_max_concurrency, settings.idp_max_queue),
         insecure_allow_http=settings.insecure_allow_http_issuer,
+        endpoint_hosts=settings.idp_endpoint_hosts,
+        timeout=settings.idp_timeout,
     )
 
 
@@ -160,15 +166,6 @@ async def _listen(
     return listening
 
 
-def _open_redis(settings: Settings, stack: AsyncExitStack) -> RedisTokenCache | None:
-    url = settings.redis_url.get_secret_value()
-    if not url:
-        return None
-    redis = RedisTokenCache.connect(url, _sealing_keys(settings))
-    stack.push_async_callback(redis.aclose)
-    return redis
-
-
 async def _discover(provider: Provider, stack: AsyncExitStack) -> None:
     """Keep the provider's metadata and keys in the background; wait a little for the first."""
     keeper = asyncio.create_task(provider.keep())
@@ -182,83 +179,6 @@ async def _discover(provider: Provider, stack: AsyncExitStack) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(FIRST_DISCOVERY):
             await provider.attempted.wait()
-
-
-def _authenticator(
-    settings: Settings, provider: Provider, redis: RedisTokenCache | None
-) -> ExchangeAuthenticator:
-    keys = _sealing_keys(settings)
-    newest = settings.cache_secret[0].get_secret_value().encode()
-    pseudonyms = Pseudonyms(hashlib.sha256(b"bearergate pseudonyms" + newest).digest())
-    entries = settings.cache_max_entries
-    extra = settings.token_post_args
-    if settings.audience:
-        extra = (("audience", settings.audience), *extra)
-    return ExchangeAuthenticator(
-        provider,
-        carriers=_carriers(settings),
-        choice=GrantChoice(_basic_mode(settings), settings.client_credentials_ids),
-        plan=TokenRequestPlan(
-            client_id=settings.client_id,
-            client_secret=settings.client_secret.get_secret_value(),
-            token_endpoint_auth_method=settings.client_auth,
-            scopes=settings.scopes,
-            client_credentials_scopes=settings.client_credentials_scopes,
-            extra=extra,
-        ),
-        caches=Caches(
-            keys=keys,
-            principals=MemoryCache[Principal](entries, entries * BYTES_PER_ENTRY),
-            refusals=MemoryCache[bool](entries, entries * BYTES_PER_ENTRY),
-            token_sets=redis,
-        ),
-        lifetimes=Lifetimes(
-            ttl_max=settings.cache_ttl_max,
-            ttl_neg=settings.cache_ttl_neg,
-            margin=settings.cache_margin,
-            leeway=settings.leeway,
-        ),
-        challenge=Challenge("Basic", REALM),
-        pseudonym=pseudonyms.of,
-    )
-
-
-def _sealing_keys(settings: Settings) -> SealingKeys:
-    return SealingKeys([secret.get_secret_value().encode() for secret in settings.cache_secret])
-
-
-def _places(settings: Settings) -> dict[str, tuple[str, ...]]:
-    places = {
-        "password": settings.password_param_type,
-        "client_credentials": settings.client_credentials_param_type,
-    }
-    return {method: places[method] for method in settings.auth_methods}
-
-
-def _carriers(settings: Settings) -> Carriers:
-    def kinds(place: str) -> frozenset[Kind]:
-        return frozenset(
-            _KIND_OF_METHOD[method]
-            for method, places in _places(settings).items()
-            if place in places
-        )
-
-    return Carriers(
-        header=bool(kinds("header")),
-        query=kinds("query"),
-        body=kinds("body"),
-        hide=settings.hide_credentials,
-    )
-
-
-def _basic_mode(settings: Settings) -> Mode:
-    """Return what a Basic pair means: with one method looked for in the header, that one."""
-    in_header = [method for method, places in _places(settings).items() if "header" in places]
-    if in_header == ["password"]:
-        return "password"
-    if in_header == ["client_credentials"]:
-        return "client_credentials"
-    return settings.basic_grant
 
 
 def _policy(settings: Settings) -> Policy:

@@ -1,0 +1,32 @@
+"""The credential firewall: how many refused logins reach the provider, and how close together.
+
+Rule: only a login about to be sent to the provider is ever held up; a cached principal passes by.
+"""
+
+from __future__ import annotations
+
+from gateway.authentication.attempts.decision import (
+    Allow,
+    AttemptLimits,
+    Counts,
+    Decision,
+    Refuse,
+    Wait,
+    decide,
+    network_of,
+    one_spelling,
+)
+from gateway.authentication.attempts.limiter import AttemptsLimiter
+
+__all__ = [
+    "Allow",
+    "AttemptLimits",
+    "AttemptsLimiter",
+    "Counts",
+    "Decision",
+    "Refuse",
+    "Wait",
+    "decide",
+    "network_of",
+    "one_spelling",
+]

@@ -1,0 +1,187 @@
+"""What happens when memory does not know the credentials: Redis, another replica, the provider.
+
+Rule: the provider is asked at most once for a crowd with one credential, on this worker and on
+every other that shares Redis; its answer, also a failure, is everybody's.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from gateway.authentication import Source
+from gateway.authentication.attempts import one_spelling
+from gateway.authentication.entries import Outcome
+from gateway.authentication.flights import Flights
+from gateway.authentication.landing import (
+    NOT_STORED,
+    RETRY,
+    STORED,
+    read_failure,
+    write_failure,
+)
+from gateway.errors import GatewayError, InvalidCredentialsError, TooManyAttemptsError
+from gateway.metrics import FLIGHTS_JOINED, NEGATIVE_HITS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+    from gateway.authentication.attempts import AttemptsLimiter
+    from gateway.authentication.entries import Entries, Entry
+    from gateway.authentication.token_requests import Exchange, TokenRequests
+    from gateway.token_cache.ledger import Ticket
+    from gateway.token_cache.lock import Lease, SharedFlights
+    from gateway.token_cache.memory import MemoryCache
+
+_JOINED = FLIGHTS_JOINED.labels("replica")
+
+
+class ColdPath:
+    """Obtains entries that are not in memory, and remembers refusals for ``ttl_neg`` seconds."""
+
+    def __init__(
+        self,
+        entries: Entries,
+        requests: TokenRequests,
+        *,
+        refusals: MemoryCache[bool],
+        ttl_neg: float,
+        attempts: AttemptsLimiter,
+        shared: SharedFlights | None,
+        pseudonym: Callable[[str], str],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._entries = entries
+        self._requests = requests
+        self._refusals = refusals
+        self._ttl_neg = ttl_neg
+        self._attempts = attempts
+        self._shared = shared
+        self._pseudonym = pseudonym
+        self._now = now
+        self._flights: Flights[tuple[Entry, Source]] = Flights()
+
+    async def obtain(self, exchange: Exchange) -> tuple[Entry, Source]:
+        """Return the entry of these credentials, or raise why there is none."""
+        if self._refusals.find(exchange.key, self._now()):
+            NEGATIVE_HITS.inc()
+            raise self._refusal(exchange, "refused by the provider a moment ago")
+        leading = False
+
+        def lead() -> Coroutine[Any, Any, tuple[Entry, Source]]:
+            nonlocal leading
+            leading = True
+            return self._fly(exchange)
+
+        while True:
+            try:
+                return await self._flights.join(exchange.key, lead)
+            except TooManyAttemptsError:
+                if leading:
+                    raise
+                # It is about the leader's address: fly in this caller's own name.
+
+    async def aclose(self) -> None:
+        """End the flights under way."""
+        await self._flights.aclose()
+
+    async def _fly(self, exchange: Exchange) -> tuple[Entry, Source]:
+        ticket = self._entries.ticket(exchange.identifier)
+        entry, ticket = await self._find_stored(exchange, ticket)
+        if entry is not None:
+            return entry, Source.REDIS
+        if self._shared is None:
+            return await self._exchange(exchange, ticket), Source.PROVIDER
+        return await self._fly_with_others(exchange, ticket, self._shared)
+
+    async def _fly_with_others(
+        self, exchange: Exchange, ticket: Ticket, shared: SharedFlights
+    ) -> tuple[Entry, Source]:
+        while True:
+            lease = await shared.lead(exchange.key, ticket)
+            if lease is not None:
+                return await self._lead(exchange, ticket, lease)
+            outcome = await shared.wait(exchange.key, ticket)
+            if outcome in (None, RETRY):  # the leader is gone or gave up: take its place
+                continue
+            _JOINED.inc()
+            if outcome == NOT_STORED:
+                return await self._exchange(exchange, ticket), Source.PROVIDER
+            if outcome != STORED:
+                raise self._told(exchange, outcome)
+            entry, ticket = await self._find_stored(exchange, ticket)
+            if entry is not None:
+                return entry, Source.REDIS
+
+    async def _find_stored(self, exchange: Exchange, ticket: Ticket) -> tuple[Entry | None, Ticket]:
+        keys = (exchange.key, *exchange.older_keys)
+        return await self._entries.find_stored(keys, exchange.identifier, ticket, self._now())
+
+    async def _lead(self, exchange: Exchange, ticket: Ticket, lease: Lease) -> tuple[Entry, Source]:
+        """Exchange for every replica, and tell the others how it went."""
+        told = write_failure(GatewayError("the leader was stopped"))
+        try:
+            # Another leader may have landed between the look-up and the lease.
+            entry, ticket = await self._find_stored(exchange, ticket)
+            if entry is not None:
+                told = STORED
+                return entry, Source.REDIS
+            entry = await self._exchange(exchange, ticket)
+            told = STORED if entry.until > self._now() else NOT_STORED
+        except TooManyAttemptsError:
+            told = RETRY  # it is about the leader's caller, not about the credentials
+            raise
+        except GatewayError as error:
+            told = write_failure(error)
+            raise
+        else:
+            return entry, Source.PROVIDER
+        finally:
+            await lease.land(told)
+
+    async def _exchange(self, exchange: Exchange, ticket: Ticket) -> Entry:
+        """Ask the provider, once, under the limit of refused attempts."""
+        user = self._pseudonym(one_spelling(exchange.identifier)).encode("ascii")
+        try:
+            await self._attempts.admit(user, exchange.peer)
+        except TooManyAttemptsError as error:
+            error.user = self._pseudonym(exchange.identifier)
+            raise
+        settle = self._attempts.abandoned
+
+        def refused() -> None:
+            nonlocal settle
+            settle = self._attempts.refused
+
+        try:
+            grant, token_set = await self._requests.exchange(exchange, refused)
+            settle = self._attempts.succeeded
+        except InvalidCredentialsError as error:
+            raise self._remember(exchange, str(error)) from error
+        finally:
+            settle(user, exchange.peer)
+        now = self._now()
+        outcome = Outcome(grant, token_set, now)
+        return await self._entries.keep(exchange.key, exchange.identifier, outcome, ticket, now)
+
+    def _told(self, exchange: Exchange, outcome: bytes) -> GatewayError:
+        """Return the failure another replica met, as this replica's own."""
+        error = read_failure(outcome)
+        if isinstance(error, InvalidCredentialsError):
+            return self._remember(exchange, str(error))
+        return error
+
+    def _remember(self, exchange: Exchange, reason: str) -> InvalidCredentialsError:
+        self._refusals.store(
+            exchange.key,
+            True,
+            self._now() + self._ttl_neg,
+            len(exchange.key),
+            self._entries.ticket(exchange.identifier).owners,
+        )
+        return self._refusal(exchange, reason)
+
+    def _refusal(self, exchange: Exchange, reason: str) -> InvalidCredentialsError:
+        user = self._pseudonym(exchange.identifier)
+        return InvalidCredentialsError(reason, user=user)

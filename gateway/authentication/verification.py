@@ -1,0 +1,70 @@
+"""Token set → principal: nothing of a token is used before it verifies (RFC 7519 §7.2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.authentication import Principal
+from gateway.errors import ProviderError
+from gateway.oauth.claims import (
+    Expectation,
+    InvalidTokenError,
+    OpaqueTokenError,
+    UnknownKeyError,
+    Verified,
+    verify,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.oauth.tokens import TokenSet
+    from gateway.provider.client import Provider
+
+
+class Verifier:
+    """Verifies what one provider issued; ``leeway`` is in seconds."""
+
+    def __init__(
+        self, provider: Provider, *, leeway: float, pseudonym: Callable[[str], str]
+    ) -> None:
+        self._provider = provider
+        self._leeway = leeway
+        self._pseudonym = pseudonym
+
+    async def verify(
+        self, token_set: TokenSet, *, grant: str, client_id: str, identifier: str, now: float
+    ) -> Principal:
+        """Return the principal of a token set issued to ``client_id``.
+
+        A token that does not verify raises ``ProviderError``: the provider gave it.
+        """
+        verified = await self._verify(token_set.access_token, client_id, now)
+        expires_at = verified.claims.exp
+        if token_set.expires_at is not None:
+            expires_at = min(expires_at, token_set.expires_at)
+        return Principal(
+            claims=verified.claims,
+            access_token=token_set.access_token,
+            expires_at=expires_at,
+            thumbprint=verified.thumbprint,
+            grant=grant,
+            user=self._pseudonym(identifier),
+        )
+
+    async def _verify(self, access_token: str, client_id: str, now: float) -> Verified:
+        keys = self._provider.keys
+        issuer = self._provider.require_metadata().issuer
+        expectation = Expectation(issuer=issuer, client_id=client_id, leeway=self._leeway)
+        try:
+            try:
+                return verify(access_token, keys.current, expectation, now)
+            except UnknownKeyError as exc:
+                await keys.refetch(exc.kid)
+                return verify(access_token, keys.current, expectation, now)
+        except OpaqueTokenError as exc:
+            raise ProviderError(
+                "the provider's access token is opaque, not a JWT: introspection is not supported"
+            ) from exc
+        except InvalidTokenError as exc:
+            raise ProviderError(f"the provider's access token does not verify: {exc}") from exc

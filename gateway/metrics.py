@@ -1,0 +1,107 @@
+"""What is counted about the work of one process, in the Prometheus text format.
+
+Rule: every label has a fixed set of values. Nothing a caller sends, no user, path, token or key id
+becomes a label, so the number of series never grows with the traffic.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
+
+REGISTRY = CollectorRegistry()
+
+# endpoint: token, discovery, jwks, revocation; grant: password, client_credentials, refresh_token
+# or none; outcome: ok, refused, error, timeout, unavailable.
+PROVIDER_REQUESTS = Counter(
+    "bearergate_provider_requests",
+    "Calls to the provider.",
+    ("endpoint", "grant", "outcome"),
+    registry=REGISTRY,
+)
+PROVIDER_SECONDS = Histogram(
+    "bearergate_provider_request_seconds",
+    "How long calls to the provider took.",
+    ("endpoint",),
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    registry=REGISTRY,
+)
+# tier: memory, redis; outcome: hit, miss.
+CACHE_LOOKUPS = Counter(
+    "bearergate_cache_lookups",
+    "Look-ups of cached tokens.",
+    ("tier", "outcome"),
+    registry=REGISTRY,
+)
+REDIS_FAILURES = Counter(
+    "bearergate_redis_failures", "Calls to Redis that failed or were refused.", registry=REGISTRY
+)
+# where: worker, replica.
+FLIGHTS_JOINED = Counter(
+    "bearergate_flights_joined",
+    "Requests that waited for a login somebody else had begun.",
+    ("where",),
+    registry=REGISTRY,
+)
+# outcome: ok, refused, failed, adopted (another replica had renewed it).
+RENEWALS = Counter(
+    "bearergate_renewals",
+    "Tokens renewed in the background.",
+    ("outcome",),
+    registry=REGISTRY,
+)
+NEGATIVE_HITS = Counter(
+    "bearergate_negative_hits",
+    "Refused credentials answered without asking the provider.",
+    registry=REGISTRY,
+)
+# reason: user, address, spread.
+THROTTLED = Counter(
+    "bearergate_throttled",
+    "Logins not sent to the provider because too many had been refused.",
+    ("reason",),
+    registry=REGISTRY,
+)
+PURGED = Counter("bearergate_purged_entries", "Cached tokens purged.", registry=REGISTRY)
+BREAKER_STATE = Gauge(
+    "bearergate_breaker_state",
+    "The breaker in front of the provider: 0 closed, 1 half open, 2 open.",
+    registry=REGISTRY,
+)
+KEY_SET_AGE = Gauge(
+    "bearergate_key_set_age_seconds",
+    "Seconds since the provider's key set was last fetched well.",
+    registry=REGISTRY,
+)
+
+MEMORY_HIT = CACHE_LOOKUPS.labels("memory", "hit")
+MEMORY_MISS = CACHE_LOOKUPS.labels("memory", "miss")
+REDIS_HIT = CACHE_LOOKUPS.labels("redis", "hit")
+REDIS_MISS = CACHE_LOOKUPS.labels("redis", "miss")
+
+
+def write_metrics() -> bytes:
+    """Write every metric of this process, to be sent as ``CONTENT_TYPE``."""
+    return generate_latest(REGISTRY)
+
+
+__all__ = [
+    "BREAKER_STATE",
+    "CACHE_LOOKUPS",
+    "CONTENT_TYPE",
+    "FLIGHTS_JOINED",
+    "KEY_SET_AGE",
+    "MEMORY_HIT",
+    "MEMORY_MISS",
+    "NEGATIVE_HITS",
+    "PROVIDER_REQUESTS",
+    "PROVIDER_SECONDS",
+    "PURGED",
+    "REDIS_FAILURES",
+    "REDIS_HIT",
+    "REDIS_MISS",
+    "REGISTRY",
+    "RENEWALS",
+    "THROTTLED",
+    "write_metrics",
+]
