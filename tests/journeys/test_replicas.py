@@ -106,7 +106,7 @@ async def test_a_leader_that_is_killed_costs_one_more_call(replicas, provider):
 
 
 async def test_credentials_never_mix_across_replicas(replicas, provider, upstream):
-    """I1: thirty users at once over three replicas; each request carries its own user's token."""
+    """A10: thirty users at once over three replicas; each request carries its own user's token."""
     provider.users = {f"user{number}": f"password{number}" for number in range(30)}
     tasks = [
         ask(replica.port, basic(name, password), f"/{name}")
