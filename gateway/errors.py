@@ -92,7 +92,7 @@ class InvalidCredentialsError(AuthenticationError):
 class TooManyAttemptsError(GatewayError):
     """Too many logins were refused lately (RFC 6585 §4); ``retry_after`` is in seconds.
 
-    ``user`` is the pseudonym of the name that was tried.
+    ``user`` is the pseudonym of the name that was tried, ``network`` where the caller is.
     """
 
     status = 429
@@ -102,6 +102,7 @@ class TooManyAttemptsError(GatewayError):
         super().__init__(message)
         self.retry_after = retry_after
         self.user: str | None = None
+        self.network: str | None = None
 
 
 class AuthorizationError(GatewayError):

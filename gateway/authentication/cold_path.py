@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gateway.authentication import Source
-from gateway.authentication.attempts import one_spelling
+from gateway.authentication.attempts import network_of, one_spelling
 from gateway.authentication.entries import Outcome
 from gateway.authentication.flights import Flights
 from gateway.authentication.landing import (
@@ -77,8 +77,8 @@ class ColdPath:
         while True:
             try:
                 return await self._flights.join(exchange.key, lead)
-            except TooManyAttemptsError:
-                if leading:
+            except TooManyAttemptsError as error:
+                if leading or error.network == network_of(exchange.peer):
                     raise
                 # It is about the leader's address: fly in this caller's own name.
 
@@ -147,6 +147,7 @@ class ColdPath:
             await self._attempts.admit(user, exchange.peer)
         except TooManyAttemptsError as error:
             error.user = self._pseudonym(exchange.identifier)
+            error.network = network_of(exchange.peer)
             raise
         settle = self._attempts.abandoned
 

@@ -106,6 +106,8 @@ class Renewer:
                 outcome = await self._renew(key, entry, refresh_token)
             except GatewayError as error:
                 _log.info("a token was not renewed: %s", error)
+            except Exception:  # noqa: BLE001 - a fault of ours must not end all renewals unseen
+                _log.exception("a token was not renewed")
             finally:
                 RENEWALS.labels(outcome).inc()
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# How long a shutdown waits for the provider to end sessions, in seconds.
+# How long a purge or a shutdown waits for the provider to end sessions, in seconds.
 PATIENCE = 5.0
 
 
@@ -36,11 +36,13 @@ class Sessions:
         *,
         revoke: bool,
         alone: bool,
+        patience: float = PATIENCE,
     ) -> None:
         self._requests = requests
         self._memory = memory
         self._revoke = revoke
         self._alone = alone
+        self._patience = patience
 
     async def end_purged(self, purged: Sequence[PurgedEntry]) -> None:
         """End the sessions of purged entries, from memory or as they were stored."""
@@ -56,7 +58,7 @@ class Sessions:
         if not self._revoke or not refresh_tokens:
             return
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self._patience):
                 ended = await asyncio.gather(*(self._end_one(token) for token in refresh_tokens))
         except TimeoutError:
             _log.warning("ending sessions at the provider took too long")

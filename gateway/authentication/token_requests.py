@@ -111,9 +111,9 @@ class TokenRequests:
         await self._provider.revoke(self._plan.client, refresh_token)
 
     async def _ask(self, grant: GrantType, exchange: Exchange) -> TokenSet | TokenErrorResponse:
-        copied = dict(exchange.copied)
-        scope = copied.pop("scope", None)
-        extra = (*self._plan.extra, *copied.items())
+        fields = {**dict(self._plan.extra), **dict(exchange.copied)}
+        scope = fields.pop("scope", None)
+        extra = tuple(fields.items())
         identifier, secret = exchange.credentials.identifier, exchange.credentials.secret
         request: Grant
         if grant == "password":

@@ -121,3 +121,30 @@ async def test_credentials_never_mix_across_replicas(replicas, provider, upstrea
     assert len(tokens) == 30
     assert len(set().union(*tokens.values())) == 30
     assert len(provider.token_calls) == 30
+
+
+async def test_guesses_over_two_replicas(start_gateway, start_redis, provider):
+    """R2: of 200 wrong passwords for one user, half on each of two replicas, five get through.
+
+    The user's cached good password is answered 200 all the while.
+    """
+    settings = {
+        "REDIS_URL": start_redis().url,
+        "CACHE_SECRET": "s" * 32,
+        "FAILED_LOGINS_SPACING": "0.05",
+    }
+    ports = [(await start_gateway(**settings)).port for _ in range(2)]
+    assert [await ask(port, JOHN) for port in ports] == [200, 200]
+    guesses = asyncio.gather(
+        *(ask(ports[number % 2], basic("john", f"wrong-{number}")) for number in range(200))
+    )
+
+    good = []
+    while not guesses.done():
+        good += [await ask(port, JOHN) for port in ports]
+    statuses = await guesses
+
+    assert set(good) == {200}
+    assert (statuses.count(401), statuses.count(429)) == (5, 195)
+    guessed = [call for call in provider.token_calls if call.grant_type == "password"]
+    assert len(guessed) == 1 + 5
