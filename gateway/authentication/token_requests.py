@@ -111,9 +111,10 @@ class TokenRequests:
         await self._provider.revoke(self._plan.client, refresh_token)
 
     async def _ask(self, grant: GrantType, exchange: Exchange) -> TokenSet | TokenErrorResponse:
-        fields = {**dict(self._plan.extra), **dict(exchange.copied)}
-        scope = fields.pop("scope", None)
-        extra = tuple(fields.items())
+        copied = dict(exchange.copied)
+        ours = (pair for pair in self._plan.extra if pair[0] not in copied)
+        scope = copied.pop("scope", None)
+        extra = (*ours, *copied.items())
         identifier, secret = exchange.credentials.identifier, exchange.credentials.secret
         request: Grant
         if grant == "password":
