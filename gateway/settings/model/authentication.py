@@ -1,0 +1,59 @@
+"""Settings about callers, their credentials and the token request, for all routes or for one."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from gateway.settings.model.types import Copied, Methods, Names, Pairs, Places, Scope
+
+
+class Callers(BaseModel):
+    """How callers show who they are."""
+
+    auth_methods: Methods = Field(
+        ("password", "client_credentials"),
+        description="Enabled methods: `password`, `client_credentials`.",
+    )
+    basic_grant: Literal["auto", "password", "client_credentials"] = Field(
+        "auto",
+        description="What a Basic pair means when both methods are on. `auto`: an id of "
+        "`CLIENT_CREDENTIALS_IDS` is a client, any other a user first and then a client.",
+    )
+    client_credentials_ids: Names = Field(
+        (), description="Glob patterns of client ids that are never tried as users, e.g. `svc-*`."
+    )
+    password_param_type: Places = Field(
+        ("header",),
+        description="Where `username` and `password` are looked for: `header`, `query`, `body`.",
+    )
+    client_credentials_param_type: Places = Field(
+        ("header",),
+        description="Where `client_id` and `client_secret` are looked for: `header`, `query`, "
+        "`body`.",
+    )
+    hide_credentials: bool = Field(
+        True, description="Remove the credentials from the request sent on."
+    )
+
+
+class TokenRequest(BaseModel):
+    """What the token endpoint is asked."""
+
+    scopes: Scope = Field(
+        "openid",
+        description="Scopes asked for with the password grant. Set and empty: none are sent.",
+    )
+    client_credentials_scopes: Scope = Field(
+        "", description="Scopes asked for with the client credentials grant."
+    )
+    audience: str = Field("", description="`audience` parameter of the token request.")
+    token_post_args: Pairs = Field(
+        (), description="More fields of the token request, as `name=value,...`."
+    )
+    token_post_args_client: Copied = Field(
+        (),
+        description="Query parameters of the caller's request that go into the token request, "
+        "e.g. `scope`, in place of the gateway's own.",
+    )

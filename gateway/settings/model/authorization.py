@@ -1,0 +1,35 @@
+"""Settings about what a token must say; each may be said again for a route."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from gateway.settings.model.types import Requirements, Text
+
+
+class Rules(BaseModel):
+    """What the token must say."""
+
+    audience_required: Requirements = Field(
+        (), description="Audiences of which the token must name one (comma: or, space: and)."
+    )
+    scopes_required: Requirements = Field(
+        (), description="Scopes of which the token must hold one (comma: or, space: and)."
+    )
+    roles_required: Requirements = Field(
+        (), description="Roles of which the token must hold one (comma: or, space: and)."
+    )
+    groups_required: Requirements = Field(
+        (), description="Groups of which the token must name one (comma: or, space: and)."
+    )
+    audience_claim: Text = Field("aud", description="Dotted path of the claim with the audiences.")
+    scopes_claim: Text = Field("scope", description="Dotted path of the claim with the scopes.")
+    roles_claim: Text = Field(
+        "realm_access.roles", description="Dotted path of the claim with the roles."
+    )
+    groups_claim: Text = Field("groups", description="Dotted path of the claim with the groups.")
+    leeway: Annotated[float, Field(ge=0, le=120, allow_inf_nan=False)] = Field(
+        30.0, description="Seconds the clocks of provider and gateway may differ; at most 120."
+    )

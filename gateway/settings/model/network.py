@@ -1,0 +1,60 @@
+"""Settings about the upstream and about the ports the gateway listens on."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, Field
+
+from gateway.settings import values
+from gateway.settings.model.types import CaFile, Lower, Networks, Pause, Port, Seconds, Text
+
+
+class UpstreamCalls(BaseModel):
+    """How the upstream is called; each may be said again for a route."""
+
+    upstream_url: Annotated[str, AfterValidator(values.read_upstream_url)] = Field(
+        "", description="Where requests go; a path in it is put before theirs. Required."
+    )
+    upstream_ca_file: CaFile | None = Field(
+        None, description="PEM file with the trust anchors for the upstream. Unset: the system's."
+    )
+    upstream_timeout: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)] = Field(
+        60.0, description="Seconds until the upstream's response head."
+    )
+    upstream_connect_timeout: Seconds = Field(
+        5.0, description="Seconds connecting to the upstream may take."
+    )
+
+
+class Listeners(BaseModel):
+    """The listeners, once for the process."""
+
+    host: Text = Field("0.0.0.0", description="Address of the proxy port.")
+    port: Port = Field(8000, description="Proxy port.")
+    admin_host: Text = Field("127.0.0.1", description="Address of the admin port.")
+    admin_port: Port = Field(8001, description="Admin port: `/livez`, `/readyz`, `/metrics`.")
+    max_body_bytes: Annotated[int, Field(ge=0)] = Field(
+        0, description="Largest request body; over it the answer is 413. 0: no limit."
+    )
+    max_header_bytes: Annotated[int, Field(ge=1024, le=1_048_576)] = Field(
+        32_768,
+        description="Largest header section and largest single field; over it the answer is 431.",
+    )
+    trusted_proxies: Networks = Field(
+        (), description="Networks whose `Forwarded` and `X-Forwarded-*` fields are believed."
+    )
+    shutdown_grace: Pause = Field(30.0, description="Seconds a drain waits for requests in flight.")
+
+
+class Logs(BaseModel):
+    """What is logged, once for the process."""
+
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], Lower] = Field(
+        "info", description="Least level written: `debug`, `info`, `warning`, `error`."
+    )
+    log_format: Annotated[Literal["json", "text"], Lower] = Field(
+        default_factory=lambda: "text" if sys.stderr.isatty() else "json",
+        description="`json` or `text`. Unset: `text` on a terminal, else `json`.",
+    )
