@@ -24,8 +24,7 @@ from gateway.errors import GatewayError, InvalidCredentialsError, TooManyAttempt
 from gateway.metrics import FLIGHTS_JOINED, NEGATIVE_HITS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-    from typing import Any
+    from collections.abc import Callable
 
     from gateway.authentication.attempts import AttemptsLimiter
     from gateway.authentication.entries import Entries, Entry
@@ -67,18 +66,11 @@ class ColdPath:
         if self._refusals.find(exchange.key, self._now()):
             NEGATIVE_HITS.inc()
             raise self._refusal(exchange, "refused by the provider a moment ago")
-        leading = False
-
-        def lead() -> Coroutine[Any, Any, tuple[Entry, Source]]:
-            nonlocal leading
-            leading = True
-            return self._fly(exchange)
-
         while True:
             try:
-                return await self._flights.join(exchange.key, lead)
+                return await self._flights.join(exchange.key, lambda: self._fly(exchange))
             except TooManyAttemptsError as error:
-                if leading or error.network == network_of(exchange.peer):
+                if error.network == network_of(exchange.peer):
                     raise
                 # It is about the leader's address: fly in this caller's own name.
 

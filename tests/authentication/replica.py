@@ -74,7 +74,7 @@ class Replica:
 
     async def __aenter__(self) -> Self:
         transport = await self._stack.enter_async_context(Transport(timeout=5, connect_timeout=2))
-        provider = Provider(self.fake.issuer, transport, Guard(16, 100))
+        provider = Provider(self.fake.issuer, transport, Guard(64, 512))
         await provider.discover()
         if self._url:
             await self._share()

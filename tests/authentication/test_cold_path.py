@@ -16,7 +16,7 @@ from gateway.errors import (
     TooManyAttemptsError,
 )
 from gateway.metrics import NEGATIVE_HITS, THROTTLED
-from tests.authentication.replica import HERE, THERE
+from tests.authentication.replica import HERE, NEW, OLD, THERE
 from tests.fakes.answers import ANSWERS
 from tests.fakes.waiting import until
 from tests.token_cache.topologies import ask
@@ -130,6 +130,20 @@ async def test_tokens_too_short_to_be_stored(pair, provider, lifetime, calls):
     tokens = {(await task)[0].principal.access_token for task in (first, second)}
 
     assert calls == len(tokens) == len(provider.token_calls)
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "told"),
+    [pytest.param(300, STORED, id="A10"), pytest.param(5, NOT_STORED, id="A5")],
+)
+async def test_what_a_leader_tells(pair, provider, lifetime, told):
+    """A10: a leader says whether the others find an entry in Redis."""
+    provider.lifetime = provider.expires_in = lifetime
+    await pair[0].obtain()
+
+    _, ticket = await pair[1].look()
+
+    assert told == await pair[1].flights.wait(pair[1].exchange().key, ticket)
 
 
 @pytest.mark.parametrize(
@@ -306,6 +320,26 @@ async def test_another_leader_landed_meanwhile(pair, provider):
 
     assert await outcome_of(follower) == Source.REDIS
     assert len(provider.token_calls) == 1
+
+
+async def test_after_a_rotation(replica, provider, redis):
+    """A3: with a new secret in front what was stored under the old one is found, for no call."""
+    await (await replica(redis.url, secrets=[OLD])).obtain()
+    rotated = await replica(redis.url, secrets=[NEW, OLD])
+
+    _, source = await rotated.obtain()
+
+    assert (source, len(provider.token_calls)) == (Source.REDIS, 1)
+
+
+async def test_successes_count_for_nothing(replica, provider):
+    """R2: only refused logins are counted against a user and an address."""
+    one = await replica(limit=1)
+    for copied in range(5):
+        await one.obtain(copied=(("otp", str(copied)),))
+
+    assert await outcome_of(one.obtain(password="wrong")) is InvalidCredentialsError
+    assert await outcome_of(one.obtain(password="wronger")) is TooManyAttemptsError
 
 
 async def test_credentials_never_share(pair, provider):

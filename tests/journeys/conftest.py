@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.token_cache.conftest import start_redis
+from tests.token_cache.conftest import sentinels, start_redis
 
-__all__ = ["start_redis"]
+__all__ = ["sentinels", "start_redis"]
