@@ -106,10 +106,19 @@ class TooManyAttemptsError(GatewayError):
 
 
 class AuthorizationError(GatewayError):
-    """The caller is known and the policy says no."""
+    """The caller is known and the policy says no; ``cause`` is for the log only.
+
+    ``user`` is the caller's pseudonym, ``challenges`` say what would do (RFC 6750 §3.1).
+    """
 
     status = 403
     error = "access_denied"
+
+    def __init__(self, message: str, *, cause: str | None = None) -> None:
+        super().__init__(message)
+        self.cause = cause or message
+        self.user: str | None = None
+        self.challenges: tuple[str, ...] = ()
 
 
 class InsufficientScopeError(AuthorizationError):

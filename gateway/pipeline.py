@@ -45,7 +45,9 @@ class Pipeline:
         authentication = await self._authenticate(route, head, body)
         decision = decide(route.policy, authentication.principal.claims.raw)
         if isinstance(decision, Deny):
-            raise denied(decision)
+            error = denied(decision, route.authenticators[0].challenge.realm)
+            error.user = authentication.principal.user
+            raise error
         return Admission(route, authentication)
 
     async def _authenticate(self, route: Route, head: RequestHead, body: Body) -> Authentication:

@@ -13,7 +13,7 @@ from aiohttp import http_parser, web
 
 from gateway.admin import Admin
 from gateway.app.exchange import compose
-from gateway.authorization import Policy, Requirement
+from gateway.authorization import ClaimRule, Policy, Requirement
 from gateway.errors import ConfigurationError
 from gateway.forwarding.upstream import Forwarder
 from gateway.pipeline import Pipeline
@@ -188,7 +188,11 @@ def _policy(settings: Settings) -> Policy:
         ("roles_required", settings.roles_claim, settings.roles_required),
         ("groups_required", settings.groups_claim, settings.groups_required),
     )
-    return Policy(tuple(Requirement(*each) for each in pairs if each[2]))
+    return Policy(
+        tuple(Requirement(*each) for each in pairs if each[2]),
+        tuple(ClaimRule.read(*each) for each in settings.claims_required),
+        tuple(ClaimRule.read(*each) for each in settings.claims_forbidden),
+    )
 
 
 def _require_c_parser() -> None:

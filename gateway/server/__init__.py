@@ -17,6 +17,7 @@ from aiohttp import web
 
 from gateway.errors import (
     AuthenticationError,
+    AuthorizationError,
     GatewayError,
     RequestError,
     TooManyAttemptsError,
@@ -179,8 +180,10 @@ class ProxyServer(web.Server):
 def _refuse(request: web.BaseRequest, error: GatewayError, journal: _Journal) -> Written:
     """Answer with the error; a response that has begun can only be cut."""
     journal.error, journal.cause = error.error, str(error)
-    if isinstance(error, AuthenticationError | TooManyAttemptsError):
+    if isinstance(error, AuthenticationError | AuthorizationError | TooManyAttemptsError):
         journal.user = error.user
+    if isinstance(error, AuthorizationError):
+        journal.cause = error.cause
     if journal.status:
         if request.transport is not None:
             reset(request.transport)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from gateway.errors import (
     AuthenticationError,
+    AuthorizationError,
     GatewayError,
-    InsufficientScopeError,
     MethodNotAllowedError,
     ProviderUnavailableError,
     TooManyAttemptsError,
@@ -94,7 +94,9 @@ def _fields(error: GatewayError) -> Iterator[tuple[str, str]]:
             yield "Retry-After", str(error.retry_after)
         case MethodNotAllowedError():
             yield "Allow", ", ".join(sorted(METHODS))
-        case InsufficientScopeError():
+        case AuthorizationError():
             yield "Vary", "Authorization"
+            for challenge in error.challenges:
+                yield "WWW-Authenticate", challenge
         case _:
             pass

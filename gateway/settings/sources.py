@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 SECRETS: Final = ("client_secret", "cache_secret", "redis_url")
 MAX_SECRET_FILE: Final = 65_536  # bytes
 
-Value = str | list[str]
+MAPPINGS: Final = ("claims_required", "claims_forbidden")
+
+Value = str | list[str] | dict[str, str | list[str]]
 STRUCTURE: Final = ["(neither a value nor a list of values)"]
 
 
@@ -138,8 +140,19 @@ def _take_member(
         written[name] = "" if node.tag == "tag:yaml.org,2002:null" else node.value
     elif isinstance(node, yaml.SequenceNode) and _are_scalars(node.value):
         written[name] = [entry.value for entry in node.value]
+    elif isinstance(node, yaml.MappingNode) and name in MAPPINGS:
+        written[name] = _read_mapping(node, found)
     else:
         written[name] = STRUCTURE
+
+
+def _read_mapping(node: yaml.MappingNode, found: Found) -> Value:
+    members: dict[str, Value] = {}
+    allowed = [str(key.value) for key, _ in node.value]
+    for key, value in node.value:
+        _take_member(str(key.value), value, allowed, members, found)
+    read = {key: value for key, value in members.items() if not isinstance(value, dict)}
+    return STRUCTURE if STRUCTURE in members.values() or read != members else read
 
 
 def _are_scalars(nodes: list[yaml.Node]) -> bool:

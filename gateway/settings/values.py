@@ -77,9 +77,21 @@ def read_scope(value: Any) -> Any:
 def read_requirements(value: Any) -> Any:
     """Return the alternatives: a comma is OR, a space inside an entry is AND."""
     entries = split_list(value)
-    if isinstance(entries, tuple):
-        return tuple(frozenset(e.split()) if isinstance(e, str) else e for e in entries)
-    return entries
+    if not isinstance(entries, tuple):
+        return entries
+    if not entries and value:
+        raise ValueError("write at least one value, or leave the setting out")
+    return tuple(frozenset(e.split()) if isinstance(e, str) else e for e in entries)
+
+
+def read_scope_requirements(value: Any) -> Any:
+    """Return the alternatives of scopes, which a challenge can name (RFC 6750 §3)."""
+    alternatives = read_requirements(value)
+    if isinstance(alternatives, tuple) and not all(
+        isinstance(scope, str) and _SCOPE(scope) for one in alternatives for scope in one
+    ):
+        raise ValueError("a scope is printable ASCII without quotes and backslashes")
+    return alternatives
 
 
 def read_pairs(value: Any) -> Any:

@@ -78,7 +78,7 @@ async def test_retry_after(serve):
 
 async def test_vary_of_403(serve):
     """P30: 403 insufficient_scope varies with Authorization."""
-    _, port = await serve(InsufficientScopeError("orders.read"))
+    _, port = await serve(InsufficientScopeError("the token lacks a required scope"))
     async with RawCaller(port) as caller:
         answer = await caller.send(request("GET", "/"))
 

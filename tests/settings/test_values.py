@@ -50,6 +50,8 @@ def test_defaults() -> None:
         "scopes_required": (),
         "roles_required": (),
         "groups_required": (),
+        "claims_required": (),
+        "claims_forbidden": (),
         "audience_claim": "aud",
         "scopes_claim": "scope",
         "roles_claim": "realm_access.roles",

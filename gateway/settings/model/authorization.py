@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from gateway.settings.model.types import Requirements, Text
+from gateway.settings.model.types import ClaimRules, Requirements, ScopeRequirements, Text
 
 
 class Rules(BaseModel):
@@ -15,7 +15,7 @@ class Rules(BaseModel):
     audience_required: Requirements = Field(
         (), description="Audiences of which the token must name one (comma: or, space: and)."
     )
-    scopes_required: Requirements = Field(
+    scopes_required: ScopeRequirements = Field(
         (), description="Scopes of which the token must hold one (comma: or, space: and)."
     )
     roles_required: Requirements = Field(
@@ -23,6 +23,16 @@ class Rules(BaseModel):
     )
     groups_required: Requirements = Field(
         (), description="Groups of which the token must name one (comma: or, space: and)."
+    )
+    claims_required: ClaimRules = Field(
+        (),
+        description="Claims the token must have, all of them: `name`, `name=value` (bars between "
+        "several values) or `name=~pattern` (glob), e.g. `department=sales,level=~[1-3]`.",
+    )
+    claims_forbidden: ClaimRules = Field(
+        (),
+        description="Claims the token must not have, written like `CLAIMS_REQUIRED`: `name` "
+        "forbids the claim, `name=value` that value.",
     )
     audience_claim: Text = Field("aud", description="Dotted path of the claim with the audiences.")
     scopes_claim: Text = Field("scope", description="Dotted path of the claim with the scopes.")

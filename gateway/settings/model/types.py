@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from gateway.settings import values
+from gateway.settings import rules, values
 
 Method = Literal["password", "client_credentials"]
 Place = Literal["header", "query", "body"]
@@ -35,6 +35,12 @@ Places = Annotated[
     tuple[Place, ...], BeforeValidator(values.split_list), Field(min_length=1, max_length=3)
 ]
 Requirements = Annotated[tuple[frozenset[str], ...], BeforeValidator(values.read_requirements)]
+ScopeRequirements = Annotated[
+    tuple[frozenset[str], ...], BeforeValidator(values.read_scope_requirements)
+]
+ClaimRules = Annotated[
+    tuple[tuple[str, tuple[str, ...]], ...], BeforeValidator(rules.read_claim_rules)
+]
 Scope = Annotated[str, BeforeValidator(values.read_scope)]
 Copied = Annotated[tuple[str, ...], BeforeValidator(values.read_copied)]
 Pairs = Annotated[tuple[tuple[str, str], ...], BeforeValidator(values.read_pairs)]

@@ -1,0 +1,91 @@
+"""Whether a caller is cached makes no difference to what the caller may do."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from contextlib import AsyncExitStack
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.authorization import ClaimRule, Policy, Requirement
+from gateway.errors import AuthorizationError
+from gateway.pipeline import Pipeline
+from gateway.request import read_head
+from gateway.routing import Route, read_upstream
+from tests.authentication.composed import compose_for
+from tests.fakes.caller import basic
+from tests.fakes.provider import FakeProvider
+
+WORDS = st.sampled_from(["a", "b", "c", "a b"])
+SCALARS = st.one_of(WORDS, st.booleans(), st.integers(0, 3), st.none(), st.just(1.0))
+VALUES = st.one_of(SCALARS, st.lists(SCALARS, max_size=3))
+NAMES = ("scope", "groups", "dept")
+CLAIMS = st.fixed_dictionaries(
+    {}, optional={**dict.fromkeys(NAMES, VALUES), "deep": st.fixed_dictionaries({"r": VALUES})}
+)
+PATHS = st.sampled_from([*NAMES, "deep.r"])
+RULES = st.builds(
+    ClaimRule.read, PATHS, st.lists(st.sampled_from(["a", "1", "true", "~[a-c]"]), max_size=2)
+)
+POLICIES = st.builds(
+    Policy,
+    st.lists(
+        st.builds(
+            Requirement,
+            st.just("scopes_required"),
+            PATHS,
+            st.lists(st.frozensets(st.sampled_from("abc"), min_size=1), min_size=1).map(tuple),
+        ),
+        max_size=2,
+    ).map(tuple),
+    st.lists(RULES, max_size=2).map(tuple),
+    st.lists(RULES, max_size=1).map(tuple),
+)
+UPSTREAM = read_upstream("http://127.0.0.1:1")
+
+
+def head_of(name):
+    """Return the head of a request that carries this user's pair."""
+    headers = ((b"Host", b"gateway.test"), basic(name, "pw"))
+    return read_head(
+        method="GET", target=b"/", version=(1, 1), headers=headers, peer="", max_header_bytes=9999
+    )
+
+
+async def decision(authenticator, policy, head):
+    """Tell what the pipeline says: the class of a denial and its challenges, or who may go on."""
+    pipeline = Pipeline([Route("r", UPSTREAM, (authenticator,), policy)])
+    try:
+        admission = await pipeline.admit(head, None)
+    except AuthorizationError as error:
+        return type(error), error.challenges
+    return admission.authentication.principal.claims.sub
+
+
+def test_decisions_do_not_depend_on_the_cache():
+    """J23: over claims and rules, cold, warm and uncached callers get the same decision."""
+    users = map(str, itertools.count())
+    with asyncio.Runner() as runner:
+        stack = AsyncExitStack()
+        fake = runner.run(stack.enter_async_context(FakeProvider(alg="ES256")))
+        cached = runner.run(compose_for(stack, fake))
+        uncached = runner.run(compose_for(stack, fake, CACHE_TTL_MAX="0"))
+
+        @settings(max_examples=150, deadline=None)
+        @given(CLAIMS, st.lists(POLICIES, min_size=1, max_size=4))
+        def judge(claims, policies):
+            user = next(users)
+            fake.users[user], fake.claims = "pw", claims
+            head = head_of(user)
+            runner.run(decision(cached, Policy(), head))
+            warm_from = len(fake.token_calls)
+            warm = [runner.run(decision(cached, policy, head)) for policy in policies]
+            assert warm_from == len(fake.token_calls)
+            cold = [runner.run(decision(uncached, policy, head)) for policy in policies]
+            assert warm_from + len(policies) == len(fake.token_calls)
+            assert cold == warm
+
+        judge()
+        runner.run(stack.aclose())
