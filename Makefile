@@ -8,7 +8,7 @@ FULLY_COVERED := gateway/oauth/*,gateway/authorization.py,gateway/token_cache/se
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run fmt lint types test check keycloak-up keycloak-down lock build clean
+.PHONY: help setup demo run fmt lint types test check bench keycloak-up keycloak-down lock build clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -48,6 +48,9 @@ test: setup ## all tests, with the coverage gate
 	$(BIN)/coverage report
 
 check: lint types ## what must be clean before a commit, beside the tests
+
+bench: setup ## the gateway beside other proxies, measured; ARGS="--only bearergate,nginx --quick"
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 keycloak-up: setup ## a real Keycloak with the example realm, without Docker
 	@$(BIN)/python scripts/keycloak.py up
