@@ -69,14 +69,14 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from gateway import app  # noqa: PLC0415 - `check` and `--help` need not load the servers
+    from gateway.app import serving  # noqa: PLC0415 - `check` and `--help` need not load the servers
 
     settings = _load(arguments).settings
     logs.configure(settings.log_level, settings.log_format)
     _forbid_core_dumps()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
-            runner.run(app.run(settings))
+            runner.run(serving.run(settings))
         except asyncio.CancelledError:
             return FAILED
     return FINE

@@ -22,7 +22,7 @@ ROWS = (
     ("authentication", "authorization"),
     ("token_cache", "provider"),
     ("oauth",),
-    ("request", "logs", "metrics"),
+    ("request", "logs", "metrics", "tls"),
     ("errors",),
 )
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}

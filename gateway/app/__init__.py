@@ -3,73 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
-import signal
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Self
 
-from aiohttp import http_parser, web
+from aiohttp import web
 
 from gateway.admin import Admin
 from gateway.app.exchange import compose
+from gateway.app.footing import prepare
+from gateway.app.listening import listen
+from gateway.app.reloads import Reloads
 from gateway.authorization import ClaimRule, Policy, Requirement
-from gateway.errors import ConfigurationError
 from gateway.forwarding.upstream import Forwarder
 from gateway.pipeline import Pipeline
 from gateway.provider.addresses import ProviderResolver
 from gateway.provider.client import Provider
 from gateway.provider.guard import Guard
-from gateway.provider.own_client import OwnClient, open_own_client
 from gateway.provider.transport import Transport
 from gateway.routing import Route, read_upstream
 from gateway.server import Limits, ProxyServer
 from gateway.server.trust import TrustedProxies
 
 if TYPE_CHECKING:
+    from gateway.app.footing import Footing
     from gateway.settings import Settings
-
-_log = logging.getLogger(__name__)
 
 # How long the proxy port waits for the first answer of the provider before it opens anyway.
 FIRST_DISCOVERY = 2.0
 
 
-async def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then drain; a second signal ends it at once.
-
-    An address that cannot be listened on raises ``ConfigurationError``.
-    """
-    _require_c_parser()
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _on_signal, stop, asyncio.current_task())
-    async with Gateway(settings) as gateway:
-        _log.info(
-            "listening on http://%s:%d, admin on http://%s:%d",
-            settings.host,
-            gateway.port,
-            settings.admin_host,
-            gateway.admin_port,
-        )
-        await stop.wait()
-        _log.info("draining: requests in flight have %g seconds", settings.shutdown_grace)
-    _log.info("stopped")
-
-
-def _on_signal(stop: asyncio.Event, main: asyncio.Task[None] | None) -> None:
-    if stop.is_set() and main is not None:
-        main.cancel()
-    stop.set()
-
-
 class Gateway:
-    """Everything that runs; ``port`` and ``admin_port`` are the ports it listens on."""
+    """Everything that runs; ``port`` and ``admin_port`` are the ports it listens on.
+
+    ``reloads`` renews what can be renewed while it runs.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stack = AsyncExitStack()
+        self.reloads = Reloads()
         self.port = 0
         self.admin_port = 0
 
@@ -85,7 +57,8 @@ class Gateway:
     async def _start(self, stack: AsyncExitStack) -> None:
         """Open everything that must be closed again."""
         settings = self._settings
-        own = _own_client(settings)
+        footing = prepare(settings)
+        stack.callback(footing.close)
         provider = await _open_provider(settings, stack)
         forwarder = Forwarder(
             timeout=settings.upstream_timeout,
@@ -94,7 +67,7 @@ class Gateway:
         )
         stack.callback(forwarder.close)
         trusted = TrustedProxies(settings.trusted_proxies)
-        exchange = await compose(settings, provider, own.client, trusted.caller, stack)
+        exchange = await compose(settings, provider, footing.own.client, trusted.caller, stack)
         upstream = read_upstream(settings.upstream_url)
         server = ProxyServer(
             Pipeline([Route("default", upstream, (exchange.authenticator,), _policy(settings))]),
@@ -104,29 +77,28 @@ class Gateway:
         )
         await _discover(provider, stack)
         proxy = web.ServerRunner(server, shutdown_timeout=settings.shutdown_grace)
-        self.port = await _listen(proxy, "PORT", settings.host, settings.port, stack)
+        await self._listen(proxy, footing, stack)
         # Opened last and closed first: who is ready takes requests, who drains is not ready.
         probe = None if exchange.redis is None else exchange.redis.ping
-        admin = Admin(provider, probe, own.key_set, purge=exchange.purger.purge)
-        self.admin_port = await _listen(
-            web.AppRunner(admin.application(), access_log=None),
-            "ADMIN_PORT",
-            settings.admin_host,
-            settings.admin_port,
-            stack,
+        admin = Admin(provider, probe, footing.own.key_set, purge=exchange.purger.purge)
+        runner = web.AppRunner(admin.application(), access_log=None)
+        self.admin_port = await listen(
+            runner, footing.admin, "ADMIN_PORT", settings.admin_host, stack
         )
+        stack.push_async_callback(self.reloads.aclose)
 
-
-def _own_client(settings: Settings) -> OwnClient:
-    return open_own_client(
-        settings.client_id,
-        settings.client_secret.get_secret_value(),
-        settings.client_auth,
-        alg=settings.client_alg,
-        audience=settings.client_assertion_audience,
-        key_file=settings.client_key_file,
-        cert_file=settings.client_cert_file,
-    )
+    async def _listen(
+        self, proxy: web.ServerRunner, footing: Footing, stack: AsyncExitStack
+    ) -> None:
+        """Open the proxy port, with TLS if there is a certificate."""
+        certificate = footing.certificate
+        context = None
+        if certificate is not None:
+            self.reloads.add("TLS_CERT_FILE", certificate.reload)
+            context = certificate.context
+        (sockets,) = footing.proxy
+        host = self._settings.host
+        self.port = await listen(proxy, sockets, "PORT", host, stack, ssl_context=context)
 
 
 async def _open_provider(settings: Settings, stack: AsyncExitStack) -> Provider:
@@ -148,22 +120,6 @@ async def _open_provider(settings: Settings, stack: AsyncExitStack) -> Provider:
         endpoint_hosts=settings.idp_endpoint_hosts,
         timeout=settings.idp_timeout,
     )
-
-
-async def _listen(
-    runner: web.BaseRunner, name: str, host: str, port: int, stack: AsyncExitStack
-) -> int:
-    """Listen and return the port; an address that cannot be had raises ``ConfigurationError``."""
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    try:
-        await web.TCPSite(runner, host, port, backlog=1024).start()
-    except OSError as exc:
-        raise ConfigurationError(
-            f"{name}: {host}:{port} cannot be listened on ({os.strerror(exc.errno or 0)})"
-        ) from exc
-    listening: int = runner.addresses[0][1]
-    return listening
 
 
 async def _discover(provider: Provider, stack: AsyncExitStack) -> None:
@@ -193,12 +149,3 @@ def _policy(settings: Settings) -> Policy:
         tuple(ClaimRule.read(*each) for each in settings.claims_required),
         tuple(ClaimRule.read(*each) for each in settings.claims_forbidden),
     )
-
-
-def _require_c_parser() -> None:
-    """Refuse aiohttp's pure-Python parser: it had request smuggling bugs the C one never had."""
-    if http_parser.HttpRequestParser.__module__ != "aiohttp._http_parser":
-        raise ConfigurationError(
-            "aiohttp's C parser is missing: unset AIOHTTP_NO_EXTENSIONS and install aiohttp "
-            "from a wheel"
-        )

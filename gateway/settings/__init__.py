@@ -29,8 +29,6 @@ _NEVER: Final[frozenset[str]] = frozenset()
 # Settings of a later version, with the values that ask for nothing.
 UNSUPPORTED: Final[Mapping[str, frozenset[str]]] = {
     "websockets": _OFF,
-    "tls_cert_file": _NEVER,
-    "tls_key_file": _NEVER,
     "workers": frozenset({"1"}),
 }
 UNSUPPORTED_SECTIONS: Final = ("routes", "providers")  # of the file

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from gateway.settings import registration
+from gateway.settings import listener, registration
 from gateway.settings.values import is_loopback
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def read_conflicts(settings: Settings) -> Iterator[Conflict]:
         )
     if settings.port and settings.port == settings.admin_port:
         yield ("admin_port", "port"), "use another port than PORT"
+    yield from listener.read_conflicts(settings)
 
 
 def read_warnings(settings: Settings) -> Iterator[Conflict]:
@@ -54,6 +55,7 @@ def read_warnings(settings: Settings) -> Iterator[Conflict]:
     if _is_plain(settings.issuer):
         yield ("issuer",), "passwords travel to the provider unencrypted"
     yield from registration.read_warnings(settings)
+    yield from listener.read_warnings(settings)
     if not settings.hide_credentials:
         yield (
             ("hide_credentials",),

@@ -75,6 +75,11 @@ class RawCaller:
     async def __aexit__(self, *exc_info: object) -> None:
         self.leave()
 
+    @property
+    def secured(self) -> ssl.SSLObject:
+        """What TLS agreed on."""
+        return self._writer.get_extra_info("ssl_object")
+
     async def send(self, data: bytes) -> RawResponse:
         """Send the bytes and read one response; a HEAD request is recognised by its first word."""
         await self.write(data)

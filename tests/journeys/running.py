@@ -13,11 +13,11 @@ from tests.fakes.waiting import until
 
 
 class RunningGateway:
-    """``python -m gateway run`` with these settings, listening on ``port``."""
+    """``python -m gateway run`` with these settings, listening on ``port`` and ``admin_port``."""
 
     def __init__(self, **settings):
         self._settings = settings
-        self.port = 0
+        self.port = self.admin_port = 0
         self.events = ""
 
     async def __aenter__(self) -> Self:
@@ -55,5 +55,8 @@ class RunningGateway:
     async def _read_events(self):
         while line := await self._process.stderr.readline():
             self.events += line.decode()
-            if found := re.search(r"listening on http://127\.0\.0\.1:(\d+)", self.events):
-                self.port = int(found[1])
+            if found := re.search(
+                r"listening on https?://127\.0\.0\.1:(\d+), admin on http://127\.0\.0\.1:(\d+)",
+                self.events,
+            ):
+                self.port, self.admin_port = map(int, found.groups())

@@ -75,6 +75,8 @@ def test_defaults() -> None:
         "admin_port": 8001,
         "max_body_bytes": 0,
         "max_header_bytes": 32_768,
+        "tls_cert_file": None,
+        "tls_key_file": None,
         "trusted_proxies": (),
         "shutdown_grace": 30,
         "log_level": "info",

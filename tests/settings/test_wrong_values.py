@@ -103,8 +103,6 @@ def test_wrong_value(name: str, text: str) -> None:
     ("name", "text"),
     [
         ("WEBSOCKETS", "true"),
-        ("TLS_CERT_FILE", "cert.pem"),
-        ("TLS_KEY_FILE", "key.pem"),
         ("WORKERS", "0"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
@@ -35,6 +36,15 @@ class Listeners(BaseModel):
     port: Port = Field(8000, description="Proxy port.")
     admin_host: Text = Field("127.0.0.1", description="Address of the admin port.")
     admin_port: Port = Field(8001, description="Admin port: `/livez`, `/readyz`, `/metrics`.")
+    tls_cert_file: Path | None = Field(
+        None,
+        description="PEM certificate of the proxy port, with its chain, and with its key unless "
+        "that is in `TLS_KEY_FILE`: HTTPS with TLS 1.2 or 1.3. SIGHUP reads both again. Unset: "
+        "plain HTTP.",
+    )
+    tls_key_file: Path | None = Field(
+        None, description="PEM private key of the proxy port, without a passphrase."
+    )
     max_body_bytes: Annotated[int, Field(ge=0)] = Field(
         0, description="Largest request body; over it the answer is 413. 0: no limit."
     )

@@ -1,0 +1,57 @@
+"""The gateway served by this process until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from typing import TYPE_CHECKING
+
+from gateway.app import Gateway
+
+if TYPE_CHECKING:
+    from gateway.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+
+async def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then drain; a second signal ends it at once.
+
+    SIGHUP re-reads what can be renewed. An address that cannot be listened on raises
+    ``ConfigurationError``.
+    """
+    stop = asyncio.Event()
+    gateway = Gateway(settings)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _on_signal, stop, asyncio.current_task())
+    loop.add_signal_handler(signal.SIGHUP, gateway.reloads.start)
+    async with gateway:
+        log_start(settings, gateway.port, gateway.admin_port)
+        await stop.wait()
+        log_drain(settings)
+    _log.info("stopped")
+
+
+def log_start(settings: Settings, port: int, admin_port: int) -> None:
+    """Say where the gateway listens."""
+    _log.info(
+        "listening on %s://%s:%d, admin on http://%s:%d",
+        "http" if settings.tls_cert_file is None else "https",
+        settings.host,
+        port,
+        settings.admin_host,
+        admin_port,
+    )
+
+
+def log_drain(settings: Settings) -> None:
+    """Say that the gateway stops."""
+    _log.info("draining: requests in flight have %g seconds", settings.shutdown_grace)
+
+
+def _on_signal(stop: asyncio.Event, main: asyncio.Task[None] | None) -> None:
+    if stop.is_set() and main is not None:
+        main.cancel()
+    stop.set()
