@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.benchmarks.load import Target
 from tests.benchmarks.machine import pinned
-from tests.benchmarks.site import CONFIGS, Site, basic, filled
+from tests.benchmarks.site import BODY, CONFIGS, Site, basic, filled
 from tests.peers.children import Child, free_port
 from tests.peers.wire import ask
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from tests.benchmarks.installing import Source
 
 CREDENTIAL = basic("john", "correct horse battery staple")
+READY_TIMEOUT = 10.0
+OK = 200
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH")
 
 
@@ -58,6 +61,17 @@ class Running:
         return Target(f"http://127.0.0.1:{self.port}/", self.headers, self.child.pid)
 
 
+def prove(running: Running) -> None:
+    """See that the upstream's own answer comes through; a program may need a moment for it."""
+    deadline, answer = time.monotonic() + READY_TIMEOUT, None
+    while time.monotonic() < deadline:
+        answer = ask(running.target.url, headers=dict(running.headers))
+        if answer.status == OK and answer.body == BODY.encode():
+            return
+        time.sleep(0.1)
+    running.child.fail(f"requests were answered {answer.status if answer else 'never'}")
+
+
 @contextmanager
 def running_peer(peer: Peer, site: Site, core: int) -> Iterator[Running]:
     """Run a peer; raises ``MissingError`` when it cannot be had and ``ChildError`` when it ends."""
@@ -66,7 +80,7 @@ def running_peer(peer: Peer, site: Site, core: int) -> Iterator[Running]:
     for name in peer.files:
         text = filled((CONFIGS / name).read_text(), values)
         (site.folder / name).write_text(text)
-    values["config"] = str(site.folder / peer.files[0])
+    values["config"] = str(site.folder / peer.files[0]) if peer.files else ""
     command = [filled(part, values) for part in peer.command]
     environment = {name: filled(value, values) for name, value in peer.environment}
     log = site.folder / f"{peer.name}.log"
@@ -74,7 +88,9 @@ def running_peer(peer: Peer, site: Site, core: int) -> Iterator[Running]:
     try:
         child.wait_for_port(port)
         shown = f"Bearer {site.token}" if peer.bearer else CREDENTIAL
-        yield Running(peer.name, peer.title, child, port, {"Authorization": shown})
+        running = Running(peer.name, peer.title, child, port, {"Authorization": shown})
+        prove(running)
+        yield running
     finally:
         child.stop()
 
@@ -108,9 +124,7 @@ def running_gateway(
         child.wait_for_port(admin_port)
         child.wait_for_port(port)
         running = Running(name, name, child, port, {"Authorization": CREDENTIAL}, admin_port)
-        answer = ask(running.target.url, headers=dict(running.headers))
-        if answer.status != 200:
-            child.fail(f"the first request was answered {answer.status}")
+        prove(running)
         yield running
     finally:
         child.stop()
