@@ -9,8 +9,16 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
-from aiohttp.http_exceptions import LineTooLong
-from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
+from aiohttp import web
+from aiohttp.http import StreamWriter
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+from aiohttp.web_protocol import (
+    ERROR,
+    PayloadAccessError,
+    RequestHandler,
+    RequestPayloadError,
+    _ErrInfo,
+)
 
 from gateway.errors import GatewayError, HeaderTooLargeError, RequestError
 from gateway.logs import AccessEntry, write_access
@@ -18,8 +26,11 @@ from gateway.server.answers import write_error
 from gateway.server.written import Written
 
 if TYPE_CHECKING:
-    from aiohttp import web
+    from aiohttp.http import RawRequestMessage
+    from aiohttp.streams import StreamReader
     from aiohttp.web_server import Server
+
+    _Message = RawRequestMessage | _ErrInfo
 
 # How long a silent connection is kept, and how long leftovers of a refused body are read, in
 # seconds; the first is also the time a caller has to send a request head.
@@ -29,6 +40,8 @@ LINGERING_TIME = 2.0
 
 class ProxyProtocol(RequestHandler):
     """Reads requests as they are: no decompression, no access log of aiohttp's."""
+
+    __slots__ = ("_server", "_writer", "draining")
 
     def __init__(self, manager: Server, *, max_field_size: int) -> None:
         super().__init__(
@@ -42,6 +55,8 @@ class ProxyProtocol(RequestHandler):
             auto_decompress=False,
         )
         self.draining = False
+        self._server = manager
+        self._writer = StreamWriter(self, self._loop)
 
     @property
     def busy(self) -> bool:
@@ -55,6 +70,94 @@ class ProxyProtocol(RequestHandler):
         super().data_received(data)
         if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
             self._break_bodies()
+
+    async def start(self) -> None:
+        """Answer the requests of this connection, one after another, in the connection's own task.
+
+        It stands in for aiohttp's loop, which makes a second task for each request, to give it a
+        context of its own, and a writer for a response that is not written yet.
+        """
+        while not self._force_close:
+            if not self._messages:
+                await self._wait_for_message()
+            message, body = self._messages.popleft()
+            self._let_more_arrive()
+            try:
+                written = await self._answer(message, body)
+                if not body.is_eof():
+                    await self._linger(body)
+            except asyncio.CancelledError:
+                self.force_close()
+                raise
+            if not self._may_carry_more(written):
+                break
+        if not self._force_close:
+            self._task_handler = None
+            if self.transport is not None:
+                self.transport.close()
+
+    async def _wait_for_message(self) -> None:
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _let_more_arrive(self) -> None:
+        """Tell the parser that a message was taken: it reads a bounded number of them ahead."""
+        if self._parser is not None:
+            self._parser.message_consumed()
+        if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
+            self._resume_reading_if_drained()
+
+    async def _answer(self, message: _Message, body: StreamReader) -> web.StreamResponse:
+        """Answer one request."""
+        unreadable = message if isinstance(message, _ErrInfo) else None
+        request = web.BaseRequest(
+            ERROR if isinstance(message, _ErrInfo) else message,
+            body,
+            self,
+            self._writer,
+            self._task_handler,  # type: ignore[arg-type] # None once the connection is lost
+            self._loop,
+        )
+        self._current_request = request
+        self._request_in_progress = True
+        try:
+            if unreadable is None:
+                written = await self._server.request_handler(request)
+            else:
+                written = self.handle_error(request, unreadable.status, unreadable.exc)
+        finally:
+            self._current_request = None
+            self._request_in_progress = False
+            if self._handler_waiter is not None and not self._handler_waiter.done():
+                self._handler_waiter.set_result(None)
+        if self._upgraded:  # an upgrade that was not made: what came behind it is read now
+            await self.finish_response(request, written, None)
+        return written
+
+    async def _linger(self, body: StreamReader) -> None:
+        """Read what is left of a body nobody wanted, for a while: a reset could eat the answer."""
+        try:
+            async with asyncio.timeout(self._lingering_time):
+                while not body.is_eof() and self._lingering_time:
+                    await body.readany()
+        except (TimeoutError, HttpProcessingError, RequestPayloadError, OSError):
+            pass
+        if not body.is_eof():
+            self.close()
+            body.set_exception(PayloadAccessError())
+
+    def _may_carry_more(self, written: web.StreamResponse) -> bool:
+        """Return whether the next request may come, and give it its time to do so."""
+        self._keepalive = bool(written.keep_alive)
+        if not self._keepalive or self._close or self._force_close:
+            return False
+        self._next_keepalive_close_time = close_time = self._loop.time() + KEEPALIVE_TIMEOUT
+        if self._keepalive_handle is None:
+            self._keepalive_handle = self._loop.call_at(close_time, self._process_keepalive)
+        return True
 
     def _break_bodies(self) -> None:
         """Fail the body under way: aiohttp would leave whoever reads it waiting for ever."""
