@@ -102,8 +102,11 @@ def read_pairs(value: Any) -> Any:
     pairs = tuple(entry.partition("=")[::2] for entry in entries)
     if not all(name and "=" in entry for entry, (name, _) in zip(entries, pairs, strict=True)):
         raise ValueError("write it as name=value,name=value")
-    if own := sorted({name for name, _ in pairs} & _OWN_FIELDS):
+    names = [name for name, _ in pairs]
+    if own := sorted(set(names) & _OWN_FIELDS):
         raise ValueError(f"the gateway sends {', '.join(own)} itself; remove it here")
+    if len(set(names)) < len(names):
+        raise ValueError("give each name once: a token request has no parameter twice")
     return pairs
 
 

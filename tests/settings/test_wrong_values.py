@@ -43,6 +43,7 @@ from tests.settings.environments import GOOD, NEW, OLD, problems, said
         pytest.param("TOKEN_POST_ARGS", "a", id="post-args-no-value"),
         pytest.param("TOKEN_POST_ARGS", "=1", id="post-args-no-name"),
         pytest.param("TOKEN_POST_ARGS", "grant_type=CANARY", id="post-args-ours"),
+        pytest.param("TOKEN_POST_ARGS", "a=CANARY,a=1", id="T2-post-args-name-twice"),
         pytest.param("ROLES_CLAIM", "a b", id="claim"),
         pytest.param("ROLES_REQUIRED", " , ", id="requirement-without-values"),
         pytest.param("SCOPES_REQUIRED", 'CANARY"', id="scopes-required"),
