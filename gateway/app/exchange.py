@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from gateway.authentication.attempts import AttemptLimits, AttemptsLimiter
+from gateway.authentication.attempts import PATIENCE, AttemptLimits, AttemptsLimiter
 from gateway.authentication.carriers import Carriers
 from gateway.authentication.cold_path import ColdPath
 from gateway.authentication.entries import Entries, Entry, Lifetimes
@@ -44,8 +44,6 @@ T = TypeVar("T")
 REALM = "bearergate"
 # A verified token with its claims weighs a few kilobytes; this bounds the cache by memory too.
 BYTES_PER_ENTRY = 16 * 1024
-# How much longer than one call to the provider a lease lives, in seconds.
-LEASE_BEYOND_CALL = 1.0
 _KIND_OF_METHOD = {"password": Kind.PASSWORD, "client_credentials": Kind.CLIENT_CREDENTIALS}
 
 
@@ -191,7 +189,9 @@ def _open_shared(settings: Settings, keys: SealingKeys, stack: AsyncExitStack) -
     redis = RedisTokenCache.connect(url, keys, ttl_max=settings.cache_ttl_max)
     stack.push_async_callback(redis.aclose)
     bus = Bus(redis.link, keys)
-    return Shared(redis, bus, SharedFlights(redis.link, bus, keys, life=_lease(settings)))
+    flights = SharedFlights(redis.link, bus, keys, longest=_longest_flight(settings))
+    stack.push_async_callback(flights.aclose)
+    return Shared(redis, bus, flights)
 
 
 def _run_in_background(work: Coroutine[Any, Any, None], stack: AsyncExitStack) -> None:
@@ -220,12 +220,12 @@ def _attempts(settings: Settings, redis: RedisTokenCache | None) -> AttemptsLimi
     )
     key = _derived(settings, b"bearergate attempts")
     link = None if redis is None else redis.link
-    return AttemptsLimiter(limits, key=key, link=link, lease=_lease(settings))
+    return AttemptsLimiter(limits, key=key, link=link, longest=_longest_flight(settings))
 
 
-def _lease(settings: Settings) -> float:
-    """Return how long a replica that is gone is waited for: one call to the provider, and a bit."""
-    return settings.idp_timeout + LEASE_BEYOND_CALL
+def _longest_flight(settings: Settings) -> float:
+    """Return how long a flight lasts at most: in line, two calls, and a fetch of the keys."""
+    return PATIENCE + 3 * settings.idp_timeout
 
 
 def _plan(settings: Settings, client: Client) -> TokenRequestPlan:

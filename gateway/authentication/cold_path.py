@@ -84,7 +84,7 @@ class ColdPath:
         if entry is not None:
             return entry, Source.REDIS
         if self._shared is None:
-            return await self._exchange(exchange, ticket), Source.PROVIDER
+            return (await self._exchange(exchange, ticket))[0], Source.PROVIDER
         return await self._fly_with_others(exchange, ticket, self._shared)
 
     async def _fly_with_others(
@@ -99,7 +99,7 @@ class ColdPath:
                 continue
             _JOINED.inc()
             if outcome == NOT_STORED:
-                return await self._exchange(exchange, ticket), Source.PROVIDER
+                return (await self._exchange(exchange, ticket))[0], Source.PROVIDER
             if outcome != STORED:
                 raise self._told(exchange, outcome)
             entry, ticket = await self._find_stored(exchange, ticket)
@@ -119,8 +119,8 @@ class ColdPath:
             if entry is not None:
                 told = STORED
                 return entry, Source.REDIS
-            entry = await self._exchange(exchange, ticket)
-            told = STORED if entry.until > self._now() else NOT_STORED
+            entry, stored = await self._exchange(exchange, ticket)
+            told = STORED if stored else NOT_STORED
         except TooManyAttemptsError:
             told = RETRY  # it is about the leader's caller, not about the credentials
             raise
@@ -132,8 +132,11 @@ class ColdPath:
         finally:
             await lease.land(told)
 
-    async def _exchange(self, exchange: Exchange, ticket: Ticket) -> Entry:
-        """Ask the provider, once, under the limit of refused attempts."""
+    async def _exchange(self, exchange: Exchange, ticket: Ticket) -> tuple[Entry, bool]:
+        """Ask the provider, once, under the limit of refused attempts.
+
+        Return the entry, and whether other replicas can find it.
+        """
         user = self._pseudonym(one_spelling(exchange.identifier)).encode("ascii")
         try:
             await self._attempts.admit(user, exchange.peer)

@@ -122,15 +122,19 @@ class Entries:
 
     async def keep(
         self, key: bytes, identifier: str, outcome: Outcome, ticket: Ticket, now: float
-    ) -> Entry:
-        """Return the verified entry of an outcome, kept in both tiers if it lives long enough."""
+    ) -> tuple[Entry, bool]:
+        """Return the verified entry of an outcome, and whether other replicas can find it.
+
+        It is kept in both tiers if it lives long enough and nothing was purged meanwhile.
+        """
         entry = await self._make(identifier, outcome, ticket, now)
-        if self._keep(key, entry, ticket, now) and self._stored is not None:
-            aliases = entry.owners[len(ticket.owners) :]
-            await self._stored.store(
-                key, outcome.write(), entry.until, now, ticket, aliases=aliases
-            )
-        return entry
+        if not self._keep(key, entry, ticket, now) or self._stored is None:
+            return entry, False
+        aliases = entry.owners[len(ticket.owners) :]
+        stored = await self._stored.store(
+            key, outcome.write(), entry.until, now, ticket, aliases=aliases
+        )
+        return entry, stored
 
     async def _make(self, identifier: str, outcome: Outcome, ticket: Ticket, now: float) -> Entry:
         token_set, grant = outcome.token_set, outcome.grant

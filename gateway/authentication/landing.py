@@ -10,7 +10,7 @@ from gateway.errors import (
     ProviderUnavailableError,
 )
 
-# The leader stored a token set; it got one that does not live long enough; it gave up.
+# The leader stored a token set; it got one that was not stored, for whatever reason; it gave up.
 STORED, NOT_STORED, RETRY = b"stored", b"not stored", b"retry"
 
 _REASON = "another replica was told so by the provider"

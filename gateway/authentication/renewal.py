@@ -1,7 +1,8 @@
 """Renew, do not exchange again: entries in use are renewed with their refresh token (RFC 6749 §6).
 
 Rule: a renewal happens in the background and before it is needed; one that fails leaves the entry
-as it is until its own end, and the next request after that exchanges the credentials again.
+as it is and is tried again while it lives, and the next request after its end exchanges the
+credentials again.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ _log = logging.getLogger(__name__)
 DUE = (0.6, 0.85)
 # A renewal that would prolong an entry by less than this part of its life is not made.
 WORTH_IT = 0.25
+# Of a renewal that failed another try is made if the entry lives on for so many seconds.
+LEAST_LIFE = 5.0
 MAX_RENEWALS = 16
 
 
@@ -109,12 +112,23 @@ class Renewer:
             except Exception:  # noqa: BLE001 - a fault of ours must not end all renewals unseen
                 _log.exception("a token was not renewed")
             finally:
+                if outcome == "failed":
+                    self._try_again(key, entry)
                 RENEWALS.labels(outcome).inc()
+
+    def _try_again(self, key: bytes, entry: Entry) -> None:
+        """Plan the renewal again that failed, unless another entry came or little time is left."""
+        now = self._now()
+        kept = self._entries.find(key, now)
+        same = kept is not None and kept.principal.access_token == entry.principal.access_token
+        if kept is not None and same and kept.until - now >= LEAST_LIFE:
+            kept.used = True  # read from Redis again it may be a new one, as if nobody had used it
+            self.watch(key, kept, now)
 
     async def _renew(self, key: bytes, entry: Entry, refresh_token: str) -> str:
         ticket = self._entries.ticket(entry.identifier)
         if self._shared is None:
-            return await self._ask(key, entry, refresh_token, ticket)
+            return (await self._ask(key, entry, refresh_token, ticket))[0]
         lease = await self._shared.lead(key, ticket)
         if lease is None:
             await self._shared.wait(key, ticket)
@@ -126,8 +140,8 @@ class Renewer:
             if adopted:
                 told = STORED
                 return "adopted"
-            outcome = await self._ask(key, entry, refresh_token, ticket)
-            told = STORED if outcome == "ok" else RETRY
+            outcome, stored = await self._ask(key, entry, refresh_token, ticket)
+            told = STORED if stored else RETRY
             return outcome
         finally:
             await lease.land(told)
@@ -141,14 +155,17 @@ class Renewer:
         theirs = None if stored is None else stored.principal.access_token
         return theirs not in (None, entry.principal.access_token), ticket
 
-    async def _ask(self, key: bytes, entry: Entry, refresh_token: str, ticket: Ticket) -> str:
+    async def _ask(
+        self, key: bytes, entry: Entry, refresh_token: str, ticket: Ticket
+    ) -> tuple[str, bool]:
+        """Ask the provider; return what came of it, and whether other replicas can find it."""
         answer = await self._requests.renew(refresh_token)
         if isinstance(answer, TokenErrorResponse):
             kept = self._entries.find(key, self._now()) or entry
             kept.refresh_token = None
-            return "refused"
+            return "refused", False
         # A provider that does not rotate leaves the refresh token out (RFC 6749 §6).
         token_set = replace(answer, refresh_token=answer.refresh_token or refresh_token)
         outcome = Outcome(entry.principal.grant, token_set, entry.exchanged_at)
-        await self._entries.keep(key, entry.identifier, outcome, ticket, self._now())
-        return "ok"
+        _, stored = await self._entries.keep(key, entry.identifier, outcome, ticket, self._now())
+        return "ok", stored

@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from gateway.token_cache.leases import LIFE, LONGEST, Leases
 from gateway.token_cache.link import Command
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 COUNTING: Final = "counting attempts"
 PREFIX: Final = "bearergate:attempts:1:"
-LEASE: Final = 12.0  # seconds after which the turn of a replica that is gone is over
 
 # A ledger is a sorted set of the times of refused logins in milliseconds, one member each.
 _LEDGER: Final = """
@@ -89,20 +89,28 @@ class Outlook:
 class SharedAttempts:
     """Refused logins of all replicas, and whose turn it is: one login of a user at a time.
 
-    A turn whose holder is gone ends after ``lease`` seconds.
+    A turn is a lease that lives for ``life`` seconds, kept for ``longest`` seconds at most.
     """
 
-    def __init__(self, link: Link, *, window: float, spacing: float, lease: float = LEASE) -> None:
+    def __init__(
+        self,
+        link: Link,
+        *,
+        window: float,
+        spacing: float,
+        life: float = LIFE,
+        longest: float = LONGEST,
+    ) -> None:
         self._link = link
         self._window = _milliseconds(window)
         self._spacing = _milliseconds(spacing)
-        self._lease = _milliseconds(lease)
+        self._turns = Leases(link, COUNTING, life=life, longest=longest)
 
     async def take_turn(
         self, keys: AttemptKeys, turn: str, *, user: int, spread: int, address: int
     ) -> Outlook | None:
         """Take the user's turn if all have room; ``None`` when Redis does not answer."""
-        arguments = (self._window, user, spread, turn, self._lease)
+        arguments = (self._window, user, spread, turn, self._turns.milliseconds)
         commands = [
             _command(_FIND_ADDRESS, _address(keys), (self._window, address)),
             _command(_TAKE_TURN, _user(keys), arguments),
@@ -114,6 +122,8 @@ class SharedAttempts:
                 return None
         if until_address and not until_turn:
             await self.end(keys, turn)
+        elif not (until_user or until_spread or until_turn):
+            self._turns.hold(_user(keys)[2], turn)
         return Outlook(
             user=until_user / 1000,
             spread=until_spread / 1000,
@@ -123,6 +133,7 @@ class SharedAttempts:
 
     async def end_refused(self, keys: AttemptKeys, turn: str) -> None:
         """Record that the login was refused, and let the next one wait for the spacing."""
+        self._turns.let_go(turn)
         commands = [
             _command(_END_REFUSED, _user(keys), (self._window, turn, self._spacing)),
             _command(_RECORD_ADDRESS, _address(keys), (self._window, turn)),
@@ -131,7 +142,12 @@ class SharedAttempts:
 
     async def end(self, keys: AttemptKeys, turn: str) -> None:
         """Give the turn back; nothing was refused."""
+        self._turns.let_go(turn)
         await self._link.send([_command(_END, _user(keys)[2:], (turn,))], COUNTING)
+
+    async def aclose(self) -> None:
+        """Leave the turns that are still taken to run out."""
+        await self._turns.aclose()
 
 
 def new_turn() -> str:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from gateway.token_cache.leases import LIFE, LONGEST, Leases
 from gateway.token_cache.link import LOCKING, Command, Script
 from gateway.token_cache.redis import NAMESPACE
 
@@ -43,7 +44,7 @@ return 0
 """,
     LOCKING,
 )
-# KEYS: as above. ARGV: token, sealed outcome or nothing, milliseconds, channel, message.
+# KEYS: lease, outcome. ARGV: token, sealed outcome or nothing, milliseconds, channel, message.
 _LAND: Final = Script.of(
     """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
@@ -81,7 +82,11 @@ class Lease:
 
 
 class SharedFlights:
-    """The flights of every replica; ``life`` is how many seconds a lease lives at most."""
+    """The flights of every replica.
+
+    A lease lives for ``life`` seconds and is prolonged while its holder lives, for ``longest``
+    seconds at most.
+    """
 
     def __init__(
         self,
@@ -89,13 +94,14 @@ class SharedFlights:
         bus: Bus,
         keys: SealingKeys,
         *,
-        life: float,
+        life: float = LIFE,
+        longest: float = LONGEST,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._link = link
         self._bus = bus
         self._keys = keys
-        self._life = life
+        self._leases = Leases(link, LOCKING, life=life, longest=longest)
         self._now = now
         self._waiting: dict[str, set[asyncio.Event]] = {}
         self._overdue: set[str] = set()  # leases seen to outlive what a lease may live
@@ -112,8 +118,12 @@ class SharedFlights:
         if name in self._overdue:
             self._overdue.discard(name)
             return Lease(self, name, shared=False, token=token)
-        taken = await self._link.run(_LEAD, _keys_of(name), (token, int(self._life * 1000)))
-        return None if taken == 0 else Lease(self, name, shared=taken == 1, token=token)
+        taken = await self._link.run(_LEAD, _keys_of(name), (token, self._leases.milliseconds))
+        if taken == 0:
+            return None
+        if taken == 1:
+            self._leases.hold(_keys_of(name)[0], token)
+        return Lease(self, name, shared=taken == 1, token=token)
 
     async def wait(self, key: bytes, ticket: Ticket | None = None) -> bytes | None:
         """Return the outcome of the flight another replica leads.
@@ -137,7 +147,7 @@ class SharedFlights:
         # In this order: a lease that is gone by the first has its outcome by the second.
         asked = [Command(lease, ("PTTL", lease)), Command(outcome, ("GET", outcome))]
         clock = asyncio.get_running_loop().time
-        latest = clock() + self._life
+        latest = clock() + self._leases.longest + self._leases.life
         while True:
             landed.clear()
             answers = await self._link.send(asked, LOCKING)
@@ -151,13 +161,15 @@ class SharedFlights:
                 self._overdue.add(name)
                 return None
             poll = POLL_CONNECTED if self._bus.connected else POLL_ALONE
-            soonest = min(poll, latest - clock(), abs(left) / 1000)
+            ends_in = left / 1000 if left >= 0 else poll  # negative: it has no end
+            soonest = min(poll, latest - clock(), ends_in)
             with suppress(TimeoutError):
                 async with asyncio.timeout(soonest + 0.001):
                     await landed.wait()
 
     async def land(self, lease: Lease, outcome: bytes | None) -> None:
         """Give the lease back and publish the outcome; nothing if the lease ran out meanwhile."""
+        self._leases.let_go(lease.token)
         sealed = b""
         if outcome is not None:
             expires_at = self._now() + OUTCOME_LIFE
@@ -166,6 +178,10 @@ class SharedFlights:
         message = (self._bus.name_of(channel), self._bus.seal(channel, b""))
         arguments = (lease.token, sealed, int(OUTCOME_LIFE * 1000), *message)
         await self._link.run(_LAND, _keys_of(lease.name), arguments)
+
+    async def aclose(self) -> None:
+        """Leave the leases that are still held to run out."""
+        await self._leases.aclose()
 
     def _open(self, name: str, sealed: object) -> bytes | None:
         """Return a sealed outcome; one that does not open is as if it were not there."""

@@ -103,15 +103,15 @@ class RedisTokenCache:
         ticket: Ticket = NOBODY,
         *,
         aliases: Sequence[bytes] = (),
-    ) -> None:
+    ) -> bool:
         """Keep the plaintext sealed until it expires, to be found again by owner and alias.
 
-        Nothing is stored of what has expired, nor with a ticket that ``find`` has not marked:
-        whether a purge came in between could not be told.
+        Tell whether Redis took it. Nothing is stored of what has expired, nor with a ticket that
+        ``find`` has not marked: whether a purge came in between could not be told.
         """
         milliseconds = int((expires_at - now) * 1000)
         if milliseconds <= 0 or ticket.mark is None:
-            return
+            return False
         # Always the same, so that no entry shortens what an earlier one needs.
         index_milliseconds = int((max(self.ttl_max, expires_at - now) + SLACK) * 1000)
         commands = []
@@ -122,7 +122,7 @@ class RedisTokenCache:
         sealed = self.keys.seal(key, ticket.mark + plaintext, expires_at)
         name = name_of(key)
         commands.append(Command(name, ("SET", name, sealed, "PX", milliseconds)))
-        await self.link.send(commands, WRITING)
+        return await self.link.send(commands, WRITING) is not None
 
     async def ping(self) -> bool:
         """Tell whether Redis answers; False at once while it is left alone."""

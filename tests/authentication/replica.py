@@ -51,7 +51,7 @@ class Replica:
         secrets=(NEW,),
         lifetimes=(300.0, 10.0),
         ttl_neg=5.0,
-        life=3.0,
+        life=10.0,
         limit=5,
         extra=(),
         pseudonym=lambda name: name.encode().hex(),
@@ -109,6 +109,7 @@ class Replica:
         self._stack.push_async_callback(self.redis.aclose)
         bus = Bus(self.redis.link, self.keys)
         self.flights = SharedFlights(self.redis.link, bus, self.keys, life=self._life)
+        self._stack.push_async_callback(self.flights.aclose)
         await self._stack.enter_async_context(bus)
 
     def _open_cold_path(self):
@@ -159,7 +160,7 @@ class Replica:
         exchange, now = self.exchange(user, password), self.clock()
         _, ticket = await self.look(user=user, password=password)
         outcome = Outcome(grant, token_set, told.get("at", now))
-        return await self.entries.keep(exchange.key, user, outcome, ticket, now)
+        return (await self.entries.keep(exchange.key, user, outcome, ticket, now))[0]
 
     async def look(self, **told):
         """Return the entry Redis has for an exchange, and the ticket to keep another with."""

@@ -172,10 +172,10 @@ async def test_purged_meanwhile(replica, provider, redis, purge):
     purge(one)
 
     outcome = Outcome("password", token_set(provider), now)
-    entry = await one.entries.keep(exchange.key, "john", outcome, ticket, now)
+    entry, stored = await one.entries.keep(exchange.key, "john", outcome, ticket, now)
 
     assert entry.principal.claims.sub == "john"
-    assert one.find() is None
+    assert (stored, one.find()) == (False, None)
     assert [] == ask(redis, "KEYS", "*:t:*")
 
 
@@ -198,7 +198,7 @@ async def test_purge_of_somebody_else(replica, provider):
     one.ledger.note(one.owners("anna"))
 
     outcome = Outcome("password", token_set(provider), one.clock())
-    entry = await one.entries.keep(one.exchange().key, "john", outcome, ticket, one.clock())
+    entry, _ = await one.entries.keep(one.exchange().key, "john", outcome, ticket, one.clock())
 
     assert one.find() is entry
 

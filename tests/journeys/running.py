@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Self
 
+from tests.fakes.caller import RawCaller, request
 from tests.fakes.waiting import until
 
 
@@ -29,7 +30,7 @@ class RunningGateway:
             stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         self._reading = asyncio.create_task(self._read_events())
-        await until(lambda: self.port or self._process.returncode is not None)
+        await until(lambda: self.port or self._process.returncode is not None, within=60)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -51,6 +52,13 @@ class RunningGateway:
         """The most memory the process has had so far, in bytes."""
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
+
+    async def counted(self, sample):
+        """Return what its metrics say of this sample, written as it is there."""
+        async with RawCaller(self.admin_port) as caller:
+            page = (await caller.send(request("GET", "/metrics"))).body.decode()
+        found = re.search(rf"^{re.escape(sample)} (\S+)$", page, re.MULTILINE)
+        return float(found[1]) if found else 0.0
 
     async def _read_events(self):
         while line := await self._process.stderr.readline():

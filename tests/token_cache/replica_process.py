@@ -1,6 +1,7 @@
 """A replica in a process of its own, for tests that kill it: `python -m … URL NAME LIFE`.
 
-It says ``ready``, waits for a line, then leads or waits for one flight and says what came of it.
+It says ``ready``, waits for a line, then leads or waits for one flight and says so and what came of
+it; who leads lands after another line.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ from gateway.token_cache.sealing import SealingKeys
 KEY = b"k" * 32
 
 
-async def fly(flights: SharedFlights, name: str, *, stuck: bool) -> str:
+async def fly(flights: SharedFlights, name: str) -> str:
     """Lead the flight, or wait for it until there is an outcome."""
     while True:
         lease = await flights.lead(KEY)
         if lease is not None:
             say(f"leads {lease.shared}")
-            await asyncio.sleep(600 if stuck else 0.2)
+            await asyncio.to_thread(sys.stdin.readline)
             await lease.land(f"by {name}".encode())
             return f"landed {name}"
+        say("waits")
         outcome = await flights.wait(KEY)
         if outcome is not None:
             return f"heard {outcome.decode()}"
@@ -36,7 +38,7 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-async def main(url: str, name: str, life: str, stuck: str) -> None:
+async def main(url: str, name: str, life: str) -> None:
     """Take part in one flight."""
     keys = SealingKeys([b"n" * 32])
     link = Link.connect(url, timeout=5.0)
@@ -45,7 +47,7 @@ async def main(url: str, name: str, life: str, stuck: str) -> None:
     async with bus:
         say("ready")
         await asyncio.to_thread(sys.stdin.readline)
-        say(await fly(flights, name, stuck=stuck == "stuck"))
+        say(await fly(flights, name))
     await link.aclose()
 
 

@@ -16,9 +16,10 @@ from gateway.authentication.attempts.decision import (
     network_of,
     one_spelling,
 )
-from gateway.authentication.attempts.limiter import AttemptsLimiter
+from gateway.authentication.attempts.limiter import PATIENCE, AttemptsLimiter
 
 __all__ = [
+    "PATIENCE",
     "Allow",
     "AttemptLimits",
     "AttemptsLimiter",

@@ -24,7 +24,8 @@ from gateway.authentication.attempts.ledgers import Ledgers
 from gateway.authentication.attempts.lines import LineFullError, Lines
 from gateway.errors import TooManyAttemptsError
 from gateway.metrics import THROTTLED
-from gateway.token_cache.attempts import LEASE, SharedAttempts, new_turn
+from gateway.token_cache.attempts import SharedAttempts, new_turn
+from gateway.token_cache.leases import LONGEST
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -51,8 +52,8 @@ class AttemptsLimiter:
 
     ``key`` turns addresses into pseudonyms and is the same on every replica. What Redis knows, if
     there is one, comes on top of what this process has counted: without an answer from it the
-    limits hold for this process alone. ``lease`` is how many seconds the turn of a replica that
-    is gone keeps a user waiting.
+    limits hold for this process alone. ``longest`` is how many seconds a login takes at most once
+    it is admitted.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class AttemptsLimiter:
         *,
         key: bytes,
         link: Link | None = None,
-        lease: float = LEASE,
+        longest: float = LONGEST,
         max_entries: int = MAX_ENTRIES,
         max_waiting: int = MAX_WAITING,
         patience: float = PATIENCE,
@@ -72,7 +73,7 @@ class AttemptsLimiter:
         self._shared = (
             None
             if link is None
-            else SharedAttempts(link, window=limits.window, spacing=limits.spacing, lease=lease)
+            else SharedAttempts(link, window=limits.window, spacing=limits.spacing, longest=longest)
         )
         self._patience = patience
         self._now = now
@@ -131,6 +132,8 @@ class AttemptsLimiter:
     async def aclose(self) -> None:
         """Wait until Redis has been told what is still to be told."""
         await asyncio.gather(*self._telling)
+        if self._shared is not None:
+            await self._shared.aclose()
 
     async def _enter(self, keys: AttemptKeys) -> str:
         """Take a place of the address and then the user's; return the name of the turn."""
