@@ -41,7 +41,7 @@ class MethodNotAllowedError(RequestError):
 
 
 class RequestTimeoutError(RequestError):
-    """The request body stopped arriving (RFC 9110 §15.5.9)."""
+    """The request head or body does not arrive, or too slowly (RFC 9110 §15.5.9)."""
 
     status = 408
 
@@ -103,6 +103,13 @@ class TooManyAttemptsError(GatewayError):
         self.retry_after = retry_after
         self.user: str | None = None
         self.network: str | None = None
+
+
+class TooManyConnectionsError(GatewayError):
+    """So many callers are connected that no more are let in (RFC 9110 §15.6.4)."""
+
+    status = 503
+    error = "too_many_connections"
 
 
 class AuthorizationError(GatewayError):

@@ -74,6 +74,27 @@ KEY_SET_AGE = Gauge(
     registry=REGISTRY,
 )
 
+CONNECTIONS = Gauge(
+    "bearergate_connections", "Connections of callers that are open.", registry=REGISTRY
+)
+# reason: all, address.
+CONNECTIONS_REFUSED = Counter(
+    "bearergate_connections_refused",
+    "Connections answered 503 because too many were open.",
+    ("reason",),
+    registry=REGISTRY,
+)
+# reason: head, body, answer, total.
+CONNECTIONS_CUT = Counter(
+    "bearergate_connections_cut",
+    "Connections ended because their caller was too slow.",
+    ("reason",),
+    registry=REGISTRY,
+)
+
+for _reason in ("user", "address", "spread"):
+    THROTTLED.labels(_reason)  # there from the beginning, so that a rise from nothing is seen
+
 MEMORY_HIT = CACHE_LOOKUPS.labels("memory", "hit")
 MEMORY_MISS = CACHE_LOOKUPS.labels("memory", "miss")
 REDIS_HIT = CACHE_LOOKUPS.labels("redis", "hit")
@@ -88,6 +109,9 @@ def write_metrics() -> bytes:
 __all__ = [
     "BREAKER_STATE",
     "CACHE_LOOKUPS",
+    "CONNECTIONS",
+    "CONNECTIONS_CUT",
+    "CONNECTIONS_REFUSED",
     "CONTENT_TYPE",
     "FLIGHTS_JOINED",
     "KEY_SET_AGE",

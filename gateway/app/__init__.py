@@ -11,6 +11,7 @@ from aiohttp import web
 from gateway.admin import Admin
 from gateway.app.exchange import compose
 from gateway.app.footing import prepare
+from gateway.app.limits import limits_of
 from gateway.app.listening import listen
 from gateway.app.reloads import Reloads
 from gateway.authorization import ClaimRule, Policy, Requirement
@@ -21,7 +22,7 @@ from gateway.provider.client import Provider
 from gateway.provider.guard import Guard
 from gateway.provider.transport import Transport
 from gateway.routing import Route, read_upstream
-from gateway.server import Limits, ProxyServer
+from gateway.server import ProxyServer
 from gateway.server.trust import TrustedProxies
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Gateway:
         server = ProxyServer(
             Pipeline([Route("default", upstream, (exchange.authenticator,), _policy(settings))]),
             forwarder,
-            limits=Limits(settings.max_header_bytes, settings.max_body_bytes),
+            limits=limits_of(settings),
             trusted=trusted,
         )
         await _discover(provider, stack)

@@ -10,7 +10,7 @@ import logging
 import random
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -20,6 +20,7 @@ from gateway.errors import (
     AuthorizationError,
     GatewayError,
     RequestError,
+    RequestTimeoutError,
     TooManyAttemptsError,
 )
 from gateway.forwarding.chunks import LAST_CHUNK, write_chunk
@@ -28,11 +29,15 @@ from gateway.logs import AccessEntry, access_is_written, write_access
 from gateway.request import RequestHead, read_head
 from gateway.server.answers import write_error, write_options
 from gateway.server.body import CallersBody
-from gateway.server.protocol import ProxyProtocol, is_busy, may_stay_open
+from gateway.server.deadlines import Patience, Stopwatch, Watch
+from gateway.server.door import Bounds, Door
+from gateway.server.protocol import ProxyProtocol, is_busy, may_stay_open, why_left
 from gateway.server.relay import relay
 from gateway.server.written import Written, reset
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gateway.forwarding.upstream import Forwarder, UpstreamResponse
     from gateway.pipeline import Admission, Pipeline
     from gateway.server.trust import TrustedProxies
@@ -49,10 +54,15 @@ CUT_TIMEOUT = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How large a request may be, in bytes; a ``max_body`` of 0 is no limit."""
+    """How large a request may be, in bytes, how slow, and from how many connections.
+
+    A ``max_body_bytes`` of 0 is no limit.
+    """
 
     max_header_bytes: int
     max_body_bytes: int
+    patience: Patience = field(default_factory=Patience)
+    connections: Bounds = field(default_factory=Bounds)
 
 
 @dataclass(slots=True)
@@ -81,10 +91,20 @@ class ProxyServer(web.Server):
         self._limits = limits
         self._trusted = trusted
         self._draining = False
+        self._door = Door(limits.connections, trusted.trusts)
+        patience = limits.patience
+        self._watch = Watch(patience, self._watched)
+        self._body_limits = (limits.max_body_bytes, patience.min_rate, patience.body_window)
 
     def __call__(self) -> ProxyProtocol:
         """Return the protocol of one new connection."""
-        return ProxyProtocol(self, max_field_size=self._limits.max_header_bytes)
+        self._watch.begin()
+        return ProxyProtocol(self, door=self._door, max_field_size=self._limits.max_header_bytes)
+
+    def _watched(self) -> Iterator[tuple[Stopwatch, ProxyProtocol, asyncio.Transport]]:
+        for connection, transport in self._connections.items():
+            if isinstance(connection, ProxyProtocol):
+                yield connection.stopwatch, connection, transport
 
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's
         """Let the requests under way end, for ``timeout`` seconds; then cut what is left."""
@@ -97,14 +117,14 @@ class ProxyServer(web.Server):
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         journal = _Journal(self._trusted.request_id(request) or new_request_id(), time.monotonic())
-        body = CallersBody(request, self._limits.max_body_bytes)
+        body = CallersBody(request, *self._body_limits)
         try:
             written = await self._journey(request, body, journal)
         except GatewayError as error:
             written = _refuse(request, error, journal)
         except asyncio.CancelledError:
             journal.status = journal.status or HUNG_UP
-            journal.cause = "cut by the shutdown" if self._draining else "the caller hung up"
+            journal.cause = "cut by the shutdown" if self._draining else why_left(request)
             raise
         except Exception as exc:  # noqa: BLE001 - a request without an answer has a log line
             _log.exception("request %s failed", journal.request_id)
@@ -189,6 +209,8 @@ def _refuse(request: web.BaseRequest, error: GatewayError, journal: _Journal) ->
             reset(request.transport)
         return Written(keep_alive=False)
     journal.status = error.status
+    if isinstance(error, RequestTimeoutError) and isinstance(request.protocol, ProxyProtocol):
+        request.protocol.give_up_body()
     # What was refused for its form may have been read in another way by someone before us.
     keep_alive = may_stay_open(request) and not isinstance(error, RequestError)
     answer = write_error(request, error, journal.request_id, keep_alive=keep_alive)

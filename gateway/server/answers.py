@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Protocol
+
+from aiohttp import HttpVersion11
 
 from gateway.errors import (
     AuthenticationError,
@@ -14,6 +16,7 @@ from gateway.errors import (
     MethodNotAllowedError,
     ProviderUnavailableError,
     TooManyAttemptsError,
+    TooManyConnectionsError,
 )
 from gateway.forwarding.headers import ResponseFraming, ResponseHead, write_response_head
 from gateway.request import METHODS
@@ -21,7 +24,7 @@ from gateway.request import METHODS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from aiohttp import web
+    from aiohttp import HttpVersion
 
 # What a caller may know about a failure that is not the caller's: the cause is for the log only.
 _OUR_FAULT = {
@@ -30,14 +33,38 @@ _OUR_FAULT = {
     "provider_unavailable": "the identity provider is not available",
     "provider_timeout": "the identity provider did not answer in time",
     "bad_gateway": "the upstream did not give a usable answer",
+    "too_many_connections": "too many callers are connected",
     "gateway_timeout": "the upstream did not answer in time",
 }
+# Connections come and go: the next try may find a place.
+_RETRY_CONNECTING = "1"
+
+
+class Asked(Protocol):
+    """What is known of the request that is answered."""
+
+    @property
+    def method(self) -> str:
+        """Its method."""
+        ...
+
+    @property
+    def version(self) -> HttpVersion:
+        """The caller's HTTP version."""
+        ...
+
+
+class _Unread:
+    method = "-"
+    version = HttpVersion11
+
+
+# A request of which not a byte has been read.
+UNREAD: Final[Asked] = _Unread()
 _INVALID_CREDENTIALS = "the credentials were not accepted"
 
 
-def write_error(
-    request: web.BaseRequest, error: GatewayError, request_id: str, *, keep_alive: bool
-) -> bytes:
+def write_error(request: Asked, error: GatewayError, request_id: str, *, keep_alive: bool) -> bytes:
     """Return the answer that tells the caller about ``error``, never cached (RFC 9111 §5.2)."""
     document = {
         "error": error.error,
@@ -51,13 +78,13 @@ def write_error(
     return head if request.method == "HEAD" else head + body
 
 
-def write_options(request: web.BaseRequest, request_id: str, *, keep_alive: bool) -> bytes:
+def write_options(request: Asked, request_id: str, *, keep_alive: bool) -> bytes:
     """Return the answer to ``OPTIONS *``, which asks about the gateway (RFC 9110 §9.3.7)."""
     return _write_head(request, HTTPStatus.NO_CONTENT, [], request_id, keep_alive=keep_alive)
 
 
 def _write_head(
-    request: web.BaseRequest,
+    request: Asked,
     status: int,
     fields: list[tuple[str, str]],
     request_id: str,
@@ -92,6 +119,8 @@ def _fields(error: GatewayError) -> Iterator[tuple[str, str]]:
                 yield "WWW-Authenticate", challenge
         case ProviderUnavailableError() | TooManyAttemptsError():
             yield "Retry-After", str(error.retry_after)
+        case TooManyConnectionsError():
+            yield "Retry-After", _RETRY_CONNECTING
         case MethodNotAllowedError():
             yield "Allow", ", ".join(sorted(METHODS))
         case AuthorizationError():

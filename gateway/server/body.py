@@ -12,6 +12,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import PayloadAccessError, RequestPayloadError
 
 from gateway.errors import BodyTooLargeError, RequestError, RequestTimeoutError
+from gateway.metrics import CONNECTIONS_CUT
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -20,24 +21,31 @@ if TYPE_CHECKING:
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-# How long a body may stop arriving while it is waited for, in seconds: nginx's default.
-BODY_TIMEOUT = 60.0
-
 
 class CallersBody:
-    """The body of one request; a ``max_bytes`` of 0 is no limit, ``timeout`` is in seconds."""
+    """The body of one request; a ``max_bytes`` of 0 is no limit.
+
+    ``min_rate`` is the fewest bytes a second that have to arrive while it is waited for, over
+    ``window`` seconds; with 0 it may only not stand still for so long.
+    """
 
     __slots__ = (
-        "_content", "_expects_continue", "_length", "_max_bytes", "_request", "_size", "_timeout",
+        "_content", "_expects_continue", "_left", "_length", "_max_bytes", "_min_rate", "_request",
+        "_size", "_window",
     )  # fmt: skip
 
     def __init__(
-        self, request: web.BaseRequest, max_bytes: int, timeout: float = BODY_TIMEOUT
+        self,
+        request: web.BaseRequest,
+        max_bytes: int,
+        min_rate: int = 0,
+        window: float = 60.0,
     ) -> None:
         self._request = request
         self._content = request.content
         self._max_bytes = max_bytes
-        self._timeout = timeout
+        self._min_rate = min_rate
+        self._window = self._left = window
         self._expects_continue = False
         self._length: int | None = 0
         self._size = 0
@@ -75,16 +83,25 @@ class CallersBody:
     async def next_part(self) -> bytes:
         """Return the next bytes, empty at the end; a broken body raises ``RequestError``."""
         self._send_continue()
+        clock = asyncio.get_running_loop().time
+        began = clock()
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._left):
                 part = await self._content.readany()
         except TimeoutError:
-            raise RequestTimeoutError("the request body stopped arriving") from None
+            CONNECTIONS_CUT.labels("body").inc()
+            raise RequestTimeoutError("the request body does not arrive") from None
         except (HttpProcessingError, RequestPayloadError, PayloadAccessError, OSError) as exc:
             raise RequestError("the request body is broken") from exc
         self._size += len(part)
         self._require_size(self._size)
+        self._spend(clock() - began, len(part))
         return part
+
+    def _spend(self, waited: float, arrived: int) -> None:
+        """Take the wait from the time that is left; what arrived in it earns new time."""
+        earned = arrived / self._min_rate if self._min_rate else self._window
+        self._left = min(self._left - waited + earned, self._window)
 
     def _require_size(self, size: int) -> None:
         if self._max_bytes and size > self._max_bytes:

@@ -23,6 +23,7 @@ from aiohttp.web_protocol import (
 from gateway.errors import GatewayError, HeaderTooLargeError, RequestError
 from gateway.logs import AccessEntry, write_access
 from gateway.server.answers import write_error
+from gateway.server.watched import WatchedProtocol
 from gateway.server.written import Written
 
 if TYPE_CHECKING:
@@ -30,28 +31,34 @@ if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
     from aiohttp.web_server import Server
 
+    from gateway.server.door import Door
+
     _Message = RawRequestMessage | _ErrInfo
 
-# How long a silent connection is kept, and how long leftovers of a refused body are read, in
-# seconds; the first is also the time a caller has to send a request head.
-KEEPALIVE_TIMEOUT = 75.0
+# How long leftovers of a refused body are read, in seconds.
 LINGERING_TIME = 2.0
+# How many fields aiohttp reads; ``read_head`` then refuses them with the right status.
+MAX_FIELDS_READ = 8192
+# The shortest field there is: a name of one letter, a colon, a line end.
+_SHORTEST_FIELD = len(b"a:\r\n")
 
 
-class ProxyProtocol(RequestHandler):
+class ProxyProtocol(WatchedProtocol):
     """Reads requests as they are: no decompression, no access log of aiohttp's."""
 
     __slots__ = ("_server", "_writer", "draining")
 
-    def __init__(self, manager: Server, *, max_field_size: int) -> None:
+    def __init__(self, manager: Server, *, door: Door, max_field_size: int) -> None:
         super().__init__(
             manager,
+            door=door,
             loop=asyncio.get_running_loop(),
-            access_log=None,  # type: ignore[arg-type] # None is what switches it off
-            keepalive_timeout=KEEPALIVE_TIMEOUT,
+            access_log=None,  # none of aiohttp's
+            keepalive_timeout=0.0,  # none of aiohttp's: ``deadlines`` ends silent connections
             lingering_time=LINGERING_TIME,
             max_line_size=max_field_size,
             max_field_size=max_field_size,
+            max_headers=min(max_field_size // _SHORTEST_FIELD, MAX_FIELDS_READ),
             auto_decompress=False,
         )
         self.draining = False
@@ -68,7 +75,9 @@ class ProxyProtocol(RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Read request bytes; what the parser cannot read also ends the body it is part of."""
         super().data_received(data)
-        if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
+        if not self._messages:
+            self.note_part(data)
+        elif isinstance(self._messages[-1][0], _ErrInfo):
             self._break_bodies()
 
     async def start(self) -> None:
@@ -152,12 +161,7 @@ class ProxyProtocol(RequestHandler):
     def _may_carry_more(self, written: web.StreamResponse) -> bool:
         """Return whether the next request may come, and give it its time to do so."""
         self._keepalive = bool(written.keep_alive)
-        if not self._keepalive or self._close or self._force_close:
-            return False
-        self._next_keepalive_close_time = close_time = self._loop.time() + KEEPALIVE_TIMEOUT
-        if self._keepalive_handle is None:
-            self._keepalive_handle = self._loop.call_at(close_time, self._process_keepalive)
-        return True
+        return self._keepalive and not self._close and not self._force_close
 
     def _break_bodies(self) -> None:
         """Fail the body under way: aiohttp would leave whoever reads it waiting for ever."""
@@ -201,7 +205,7 @@ class ProxyProtocol(RequestHandler):
                 status=error.status,
                 duration_ms=0.0,
                 error=error.error,
-                cause=f"unreadable request: {type(exc).__name__}",
+                cause=str(exc) if exc is error else f"unreadable request: {type(exc).__name__}",
             )
         )
         return Written(keep_alive=False)
@@ -210,6 +214,13 @@ class ProxyProtocol(RequestHandler):
 def is_busy(connection: RequestHandler) -> bool:
     """Return whether ``connection`` is one of ours with a request under way or bytes unsent."""
     return isinstance(connection, ProxyProtocol) and connection.busy
+
+
+def why_left(request: web.BaseRequest) -> str:
+    """Return why the caller is gone, for the access line."""
+    protocol = request.protocol
+    cut_because = protocol.cut_because if isinstance(protocol, ProxyProtocol) else None
+    return cut_because or "the caller hung up"
 
 
 def may_stay_open(request: web.BaseRequest) -> bool:
@@ -238,6 +249,8 @@ _UPGRADES_KEPT = frozenset({"websocket"})
 def _error_of(status: int, exc: BaseException | None) -> GatewayError:
     if isinstance(exc, LineTooLong):
         return HeaderTooLargeError("a line of the request head is too long")
+    if isinstance(exc, GatewayError):
+        return exc
     if status < 500:  # noqa: PLR2004 - RFC 9110 §15.6
         return RequestError("the request is not readable HTTP/1.1")
     return GatewayError("the gateway failed")

@@ -35,6 +35,10 @@ class TrustedProxies:
         """Return the address of the other end of the connection; ``unknown`` when there is none."""
         return request.remote or "unknown"
 
+    def trusts(self, address: str) -> bool:
+        """Return whether ``address`` is one of the trusted proxies."""
+        return bool(self._networks) and self._trusts(address)
+
     def caller(self, head: RequestHead) -> str:
         """Return the address of who called the outermost trusted proxy, or the peer itself.
 

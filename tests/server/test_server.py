@@ -113,7 +113,7 @@ def body_of(*parts, length=None, max_bytes=0, timeout=0.05):
     content._protocol.transport = asyncio.Transport()
     for part in parts:
         content.feed_data(part)
-    body = CallersBody(SimpleNamespace(content=content, transport=None), max_bytes, timeout)
+    body = CallersBody(SimpleNamespace(content=content, transport=None), max_bytes, 0, timeout)
     body.expect(SimpleNamespace(body_length=length, expects_continue=False))
     return body, content
 

@@ -79,6 +79,12 @@ def test_defaults() -> None:
         "tls_key_file": None,
         "trusted_proxies": (),
         "shutdown_grace": 30,
+        "max_connections": 10_000,
+        "max_connections_per_address": 0,
+        "keepalive_timeout": 75,
+        "request_head_timeout": 10,
+        "request_min_rate": 1024,
+        "request_timeout": 0,
         "log_level": "info",
     }
     assert not settings.redis_url

@@ -12,12 +12,14 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from gateway.settings.model.authentication import Callers, TokenRequest
 from gateway.settings.model.authorization import Rules
 from gateway.settings.model.cache import Cache, Lifetimes
+from gateway.settings.model.connections import CallersConnections
 from gateway.settings.model.network import Listeners, Logs, UpstreamCalls
 from gateway.settings.model.provider import FailedLogins, ProviderCalls, Registration
 
 
 class Settings(  # pydantic orders fields from the last base to the first
     Logs,
+    CallersConnections,
     Listeners,
     UpstreamCalls,
     FailedLogins,
