@@ -5,12 +5,12 @@ Read this first: a mode (the proxy today) is what a server does with an ``Admiss
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway import routing
 from gateway.authorization import Deny, decide, denied
 from gateway.errors import AuthenticationError, MissingCredentialsError
+from gateway.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gateway.routing import Route
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Admission:
     """A request that may go on: its route and who is calling (``None`` on a public route)."""
 

@@ -7,7 +7,7 @@ refused here (RFC 9110 §17, RFC 9112 §3, §6, §11).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote_to_bytes
@@ -18,6 +18,7 @@ from gateway.errors import (
     MethodNotAllowedError,
     RequestError,
 )
+from gateway.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +49,7 @@ class Body(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RequestHead:
     """Method, raw request target and raw header fields of a request, as they arrived.
 

@@ -24,6 +24,7 @@ ROWS = (
     ("oauth",),
     ("request", "logs", "metrics", "tls"),
     ("errors",),
+    ("record",),
 )
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}
 FILES = sorted(ROOT.rglob("*.py"))

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from gateway.record import record
+
 if TYPE_CHECKING:
     from gateway.oauth.claims import Claims
     from gateway.oauth.credentials import Challenge
@@ -36,7 +38,7 @@ class Principal:
     user: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Authentication:
     """A principal, and the request without the credentials that showed it.
 

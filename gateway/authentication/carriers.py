@@ -20,6 +20,7 @@ from gateway.oauth.credentials import (
     read_parameters,
     read_query,
 )
+from gateway.record import record
 
 if TYPE_CHECKING:
     from gateway.request import Body, RequestHead
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 MAX_CREDENTIAL_BODY = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Found:
     """Credentials, and the request target and body without them.
 

@@ -7,12 +7,13 @@ thing is gone, in every spelling an upstream might read as the same name (RFC 91
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum, auto
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gateway.errors import UpstreamError
+from gateway.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -57,7 +58,7 @@ def _is_forwarded(name: bytes) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Forwarded:
     """What the upstream is told about the caller's side of the gateway."""
 
@@ -147,7 +148,7 @@ def _kind(name: bytes) -> _Kind | None:
             return None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ResponseHead:
     """The head of an upstream response as it arrived.
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 
 from gateway.logs.lines import escape, quote, timestamp
+from gateway.record import record
 
 if TYPE_CHECKING:
     from gateway.logs.lines import LineWriter
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AccessEntry:
     """One answered request; ``user`` is a pseudonym and ``path`` comes without its query."""
 

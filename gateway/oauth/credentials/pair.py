@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from gateway.errors import BodyTooLargeError, InvalidCredentialsError, RequestError
+from gateway.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -36,7 +37,7 @@ class Kind(StrEnum):
     CLIENT_CREDENTIALS = "client_credentials"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Credentials:
     """An identifier and a secret, both non-empty and free of control characters."""
 
