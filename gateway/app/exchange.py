@@ -14,6 +14,7 @@ from gateway.authentication.cold_path import ColdPath
 from gateway.authentication.entries import Entries, Entry, Lifetimes
 from gateway.authentication.exchange import ExchangeAuthenticator
 from gateway.authentication.grant_choice import GrantChoice, Mode
+from gateway.authentication.refusals import Refusals
 from gateway.authentication.renewal import Renewer
 from gateway.authentication.sessions import Sessions
 from gateway.authentication.token_requests import TokenRequestPlan, TokenRequests
@@ -171,8 +172,7 @@ def _open_cold_path(
     cold_path = ColdPath(
         entries,
         requests,
-        refusals=caches.refusals,
-        ttl_neg=settings.cache_ttl_neg,
+        refusals=Refusals(caches.refusals, settings.cache_ttl_neg),
         attempts=attempts,
         shared=caches.flights,
         pseudonym=Pseudonyms(_derived(settings, b"bearergate pseudonyms")).of,
@@ -237,6 +237,7 @@ def _plan(settings: Settings, client: Client) -> TokenRequestPlan:
         scopes=settings.scopes,
         client_credentials_scopes=settings.client_credentials_scopes,
         extra=extra,
+        tells_address=settings.idp_tell_caller_address,
     )
 
 

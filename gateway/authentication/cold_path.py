@@ -28,24 +28,24 @@ if TYPE_CHECKING:
 
     from gateway.authentication.attempts import AttemptsLimiter
     from gateway.authentication.entries import Entries, Entry
+    from gateway.authentication.refusals import Refusals
     from gateway.authentication.token_requests import Exchange, TokenRequests
     from gateway.token_cache.ledger import Ticket
     from gateway.token_cache.lock import Lease, SharedFlights
-    from gateway.token_cache.memory import MemoryCache
 
+_clock = time.monotonic
 _JOINED = FLIGHTS_JOINED.labels("replica")
 
 
 class ColdPath:
-    """Obtains entries that are not in memory, and remembers refusals for ``ttl_neg`` seconds."""
+    """Obtains entries that are not in memory."""
 
     def __init__(
         self,
         entries: Entries,
         requests: TokenRequests,
         *,
-        refusals: MemoryCache[bool],
-        ttl_neg: float,
+        refusals: Refusals,
         attempts: AttemptsLimiter,
         shared: SharedFlights | None,
         pseudonym: Callable[[str], str],
@@ -54,7 +54,6 @@ class ColdPath:
         self._entries = entries
         self._requests = requests
         self._refusals = refusals
-        self._ttl_neg = ttl_neg
         self._attempts = attempts
         self._shared = shared
         self._pseudonym = pseudonym
@@ -65,10 +64,17 @@ class ColdPath:
         """Return the entry of these credentials, or raise why there is none."""
         if self._refusals.find(exchange.key, self._now()):
             NEGATIVE_HITS.inc()
+            await self._refusals.linger(exchange.mode)
             raise self._refusal(exchange, "refused by the provider a moment ago")
+        began = _clock()
         while True:
+            joined = exchange.key in self._flights
             try:
                 return await self._flights.join(exchange.key, lambda: self._fly(exchange))
+            except InvalidCredentialsError:
+                if joined:  # it shows nobody that another had begun before
+                    await self._refusals.linger(exchange.mode, _clock() - began)
+                raise
             except TooManyAttemptsError as error:
                 if error.network == network_of(exchange.peer):
                     raise
@@ -90,6 +96,7 @@ class ColdPath:
     async def _fly_with_others(
         self, exchange: Exchange, ticket: Ticket, shared: SharedFlights
     ) -> tuple[Entry, Source]:
+        began = _clock()
         while True:
             lease = await shared.lead(exchange.key, ticket)
             if lease is not None:
@@ -101,7 +108,7 @@ class ColdPath:
             if outcome == NOT_STORED:
                 return (await self._exchange(exchange, ticket))[0], Source.PROVIDER
             if outcome != STORED:
-                raise self._told(exchange, outcome)
+                raise await self._told(exchange, outcome, _clock() - began)
             entry, ticket = await self._find_stored(exchange, ticket)
             if entry is not None:
                 return entry, Source.REDIS
@@ -144,7 +151,7 @@ class ColdPath:
             error.user = self._pseudonym(exchange.identifier)
             error.network = network_of(exchange.peer)
             raise
-        settle = self._attempts.abandoned
+        settle, began = self._attempts.abandoned, _clock()
 
         def refused() -> None:
             nonlocal settle
@@ -154,6 +161,7 @@ class ColdPath:
             grant, token_set = await self._requests.exchange(exchange, refused)
             settle = self._attempts.succeeded
         except InvalidCredentialsError as error:
+            self._refusals.took(exchange.mode, _clock() - began)
             raise self._remember(exchange, str(error)) from error
         finally:
             settle(user, exchange.peer)
@@ -161,21 +169,17 @@ class ColdPath:
         outcome = Outcome(grant, token_set, now)
         return await self._entries.keep(exchange.key, exchange.identifier, outcome, ticket, now)
 
-    def _told(self, exchange: Exchange, outcome: bytes) -> GatewayError:
+    async def _told(self, exchange: Exchange, outcome: bytes, waited: float) -> GatewayError:
         """Return the failure another replica met, as this replica's own."""
         error = read_failure(outcome)
         if isinstance(error, InvalidCredentialsError):
+            await self._refusals.linger(exchange.mode, waited)
             return self._remember(exchange, str(error))
         return error
 
     def _remember(self, exchange: Exchange, reason: str) -> InvalidCredentialsError:
-        self._refusals.store(
-            exchange.key,
-            True,
-            self._now() + self._ttl_neg,
-            len(exchange.key),
-            self._entries.ticket(exchange.identifier).owners,
-        )
+        owners = self._entries.ticket(exchange.identifier).owners
+        self._refusals.remember(exchange.key, owners, self._now())
         return self._refusal(exchange, reason)
 
     def _refusal(self, exchange: Exchange, reason: str) -> InvalidCredentialsError:

@@ -7,6 +7,7 @@ Rule: what a provider's error means depends on the stage, so only this module gi
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from gateway.authentication.grant_choice import GRANT_OF_MODE
@@ -33,12 +34,16 @@ Pairs = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class TokenRequestPlan:
-    """What the gateway puts into its token requests (RFC 6749 §4.3.2, §4.4.2)."""
+    """What the gateway puts into its token requests (RFC 6749 §4.3.2, §4.4.2).
+
+    With ``tells_address`` a login says for which address it is made.
+    """
 
     client: Client
     scopes: str
     client_credentials_scopes: str
     extra: Pairs = field(repr=False)
+    tells_address: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +131,17 @@ class TokenRequests:
             client = self._plan.client.of_caller(identifier, secret)
             scopes = self._plan.client_credentials_scopes
             request = ClientCredentialsGrant(scopes if scope is None else scope)
-        return await self._provider.exchange(client, request, extra)
+        return await self._provider.exchange(
+            client, request, extra, headers=self._fields_of(exchange)
+        )
+
+    def _fields_of(self, exchange: Exchange) -> Pairs:
+        """Return the header field that tells the caller's address, if it is to be told."""
+        try:
+            address = ip_address(exchange.peer)
+        except ValueError:  # a name, or the end of a Unix socket
+            return ()
+        return (("X-Forwarded-For", str(address)),) if self._plan.tells_address else ()
 
 
 def _refused_us(grant: str, answer: TokenErrorResponse) -> ProviderError:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from gateway.provider.guard import Guard
     from gateway.provider.transport import Transport
 
+    Pairs = Sequence[tuple[str, str]]
+
 _log = logging.getLogger(__name__)
 
 MAX_TOKEN_RESPONSE_BYTES = 256 * 1024
@@ -145,15 +147,18 @@ class Provider:
         return was_due
 
     async def exchange(
-        self, client: Client, grant: Grant, extra: Sequence[tuple[str, str]] = ()
+        self, client: Client, grant: Grant, extra: Pairs = (), *, headers: Pairs = ()
     ) -> TokenSet | TokenErrorResponse:
-        """Return what the token endpoint says to ``grant``; nonsense raises ``ProviderError``."""
+        """Return what the token endpoint says to ``grant``; nonsense raises ``ProviderError``.
+
+        ``extra`` are more parameters of the request, ``headers`` more header fields of it.
+        """
         metadata = self.require_metadata()
         async with self._calls.begin("token", dict(grant.form())["grant_type"]) as call:
             request = write_token_request(client, grant, extra, metadata=metadata, now=time.time())
             answer = await self._transport.post(
                 request.url,
-                request.headers,
+                (*request.headers, *headers),
                 request.body,
                 max_bytes=MAX_TOKEN_RESPONSE_BYTES,
                 within=call.within,

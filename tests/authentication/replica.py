@@ -9,6 +9,7 @@ from typing import Self
 from gateway.authentication.attempts import AttemptLimits, AttemptsLimiter
 from gateway.authentication.cold_path import ColdPath
 from gateway.authentication.entries import Entries, Lifetimes, Outcome
+from gateway.authentication.refusals import Refusals
 from gateway.authentication.renewal import Renewer
 from gateway.authentication.sessions import Sessions
 from gateway.authentication.token_requests import Exchange, TokenRequestPlan, TokenRequests
@@ -54,6 +55,7 @@ class Replica:
         life=10.0,
         limit=5,
         extra=(),
+        tells_address=False,
         pseudonym=lambda name: name.encode().hex(),
     ) -> None:
         self.fake = fake
@@ -69,8 +71,10 @@ class Replica:
         self._life = life
         self._limits = AttemptLimits.of(limit, 60, 0.0)
         self._extra = tuple(extra)
+        self._tells_address = tells_address
         self._pseudonym = pseudonym
         self._stack = AsyncExitStack()
+        self.lingered = []  # how long each refusal was to take that the provider was not asked for
 
     async def __aenter__(self) -> Self:
         transport = await self._stack.enter_async_context(Transport(timeout=5, connect_timeout=2))
@@ -79,9 +83,8 @@ class Replica:
         if self._url:
             await self._share()
         client = Client(self.fake.client_id, self.fake.client_secret)
-        self.requests = TokenRequests(
-            provider, TokenRequestPlan(client, "openid", "", extra=self._extra)
-        )
+        plan = TokenRequestPlan(client, "openid", "", self._extra, self._tells_address)
+        self.requests = TokenRequests(provider, plan)
         self.entries = Entries(
             self.memory,
             self.redis,
@@ -119,14 +122,16 @@ class Replica:
         self.cold_path = ColdPath(
             self.entries,
             self.requests,
-            refusals=self.refusals,
-            ttl_neg=self._ttl_neg,
+            refusals=Refusals(self.refusals, self._ttl_neg, sleep=self._linger),
             attempts=attempts,
             shared=self.flights,
             pseudonym=lambda name: name.encode().hex(),
             now=self.clock,
         )
         self._stack.push_async_callback(self.cold_path.aclose)
+
+    async def _linger(self, seconds):
+        self.lingered.append(seconds)
 
     def owners(self, name):
         """Return the pseudonyms a purge finds a user by."""

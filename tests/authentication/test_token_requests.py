@@ -147,3 +147,23 @@ async def test_exchange_shows_no_secret(replica):
 
     assert "CANARY" not in repr(exchange)
     assert repr(exchange.key) not in repr(exchange)
+
+
+@pytest.mark.parametrize(
+    ("tells", "peer", "told"),
+    [
+        pytest.param(True, "192.0.2.1", ["192.0.2.1"], id="told"),
+        pytest.param(True, "2001:DB8::1", ["2001:db8::1"], id="ipv6"),
+        pytest.param(False, "192.0.2.1", [], id="by default not"),
+        pytest.param(True, "unknown", [], id="nothing to tell"),
+    ],
+)
+async def test_address_of_the_caller(replica, provider, tells, peer, told):
+    """R5: the provider is told for whom a login is only when that is configured."""
+    one = await replica(tells_address=tells)
+
+    await one.requests.exchange(
+        one.exchange("service", "service-secret", "auto", peer=peer), lambda: None
+    )
+
+    assert [told] * 2 == [call.field_values("X-Forwarded-For") for call in provider.token_calls]

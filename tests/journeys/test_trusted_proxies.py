@@ -65,3 +65,17 @@ async def test_nonsense_of_a_trusted_proxy(start_gateway, call, upstream, name, 
     await caller.send(request("GET", "/", [JOHN, (name, value)]))
 
     assert value.encode() not in upstream.requests[0].values(name.encode())
+
+
+@pytest.mark.parametrize("trusted", ["", "127.0.0.1"])
+@pytest.mark.parametrize("told", ["false", "true"])
+async def test_provider_told_the_callers_address(start_gateway, call, provider, trusted, told):
+    """R5, P7: when configured, a login says for whom it is: who is believed to be calling."""
+    gateway = await start_gateway(TRUSTED_PROXIES=trusted, IDP_TELL_CALLER_ADDRESS=told)
+    caller = await call(gateway)
+
+    await caller.send(request("GET", "/", [JOHN, ("X-Forwarded-For", "192.0.2.7")]))
+
+    address = "192.0.2.7" if trusted else "127.0.0.1"
+    (login,) = provider.token_calls
+    assert login.field_values("X-Forwarded-For") == ([address] if told == "true" else [])

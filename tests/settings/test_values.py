@@ -34,6 +34,7 @@ def test_defaults() -> None:
         "idp_connect_timeout": 2,
         "idp_max_concurrency": 64,
         "idp_max_queue": 512,
+        "idp_tell_caller_address": False,
         "auth_methods": ("password", "client_credentials"),
         "basic_grant": "auto",
         "client_credentials_ids": (),

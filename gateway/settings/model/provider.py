@@ -84,6 +84,11 @@ class ProviderCalls(BaseModel):
     idp_max_queue: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
         512, description="Calls that may wait for their turn; beyond, the answer is 503 at once."
     )
+    idp_tell_caller_address: bool = Field(
+        False,
+        description="Say in each login's `X-Forwarded-For` which address it is for. The provider "
+        "must trust the gateway as a proxy for that.",
+    )
 
 
 class FailedLogins(BaseModel):
