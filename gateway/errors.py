@@ -112,6 +112,13 @@ class TooManyConnectionsError(GatewayError):
     error = "too_many_connections"
 
 
+class TooManyTunnelsError(GatewayError):
+    """The caller has as many WebSocket connections open as one may have (RFC 6585 §4)."""
+
+    status = 429
+    error = "too_many_websockets"
+
+
 class AuthorizationError(GatewayError):
     """The caller is known and the policy says no; ``cause`` is for the log only.
 

@@ -63,6 +63,16 @@ THROTTLED = Counter(
     registry=REGISTRY,
 )
 PURGED = Counter("bearergate_purged_entries", "Cached tokens purged.", registry=REGISTRY)
+TUNNELS = Gauge(
+    "bearergate_tunnels_open", "WebSocket connections that are open.", registry=REGISTRY
+)
+# reason: caller, upstream, expired, idle, shutdown.
+TUNNELS_ENDED = Counter(
+    "bearergate_tunnels_ended",
+    "WebSocket connections that have ended.",
+    ("reason",),
+    registry=REGISTRY,
+)
 BREAKER_STATE = Gauge(
     "bearergate_breaker_state",
     "The breaker in front of the provider: 0 closed, 1 half open, 2 open.",
@@ -127,5 +137,7 @@ __all__ = [
     "REGISTRY",
     "RENEWALS",
     "THROTTLED",
+    "TUNNELS",
+    "TUNNELS_ENDED",
     "write_metrics",
 ]

@@ -24,6 +24,7 @@ from gateway.provider.transport import Transport
 from gateway.routing import Route, read_upstream
 from gateway.server import ProxyServer
 from gateway.server.trust import TrustedProxies
+from gateway.server.tunnels import TunnelLimits, Tunnels
 
 if TYPE_CHECKING:
     from gateway.app.footing import Footing
@@ -75,6 +76,7 @@ class Gateway:
             forwarder,
             limits=limits_of(settings),
             trusted=trusted,
+            tunnels=_tunnels(settings, forwarder),
         )
         await _discover(provider, stack)
         proxy = web.ServerRunner(server, shutdown_timeout=settings.shutdown_grace)
@@ -136,6 +138,18 @@ async def _discover(provider: Provider, stack: AsyncExitStack) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(FIRST_DISCOVERY):
             await provider.attempted.wait()
+
+
+def _tunnels(settings: Settings, forwarder: Forwarder) -> Tunnels | None:
+    if not settings.websockets:
+        return None
+    limits = TunnelLimits(
+        settings.websocket_max_per_user,
+        settings.websocket_idle_timeout,
+        end_with_token=settings.websocket_end_with_token,
+        origins=frozenset(origin.encode("ascii") for origin in settings.websocket_origins),
+    )
+    return Tunnels(forwarder, limits)
 
 
 def _policy(settings: Settings) -> Policy:

@@ -8,13 +8,17 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gateway.errors import UpstreamError, UpstreamTimeoutError
 from gateway.forwarding.connection import UpstreamConnection
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.routing import Upstream
+
+C = TypeVar("C", bound=UpstreamConnection)
 
 # Shorter than the idle timeout of common upstreams (Node: 5 s), so that we close first.
 IDLE_TIMEOUT = 4.0
@@ -54,11 +58,15 @@ class UpstreamPool:
 
     async def connect(self) -> UpstreamConnection:
         """Return a new connection, ready for one request; failure raises ``UpstreamError``."""
+        return await self.connect_with(UpstreamConnection)
+
+    async def connect_with(self, make: Callable[[], C]) -> C:
+        """Return a new connection that ``make`` made, as ``connect`` does."""
         upstream = self._upstream
         try:
             async with asyncio.timeout(self._connect_timeout):
                 _, connection = await self._loop.create_connection(
-                    UpstreamConnection, upstream.host, upstream.port, ssl=self._tls
+                    make, upstream.host, upstream.port, ssl=self._tls
                 )
         except TimeoutError:
             raise UpstreamTimeoutError("connecting to the upstream took too long") from None

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Protocol
 from gateway.errors import ConfigurationError, UpstreamError, UpstreamTimeoutError
 from gateway.forwarding.chunks import LAST_CHUNK, write_chunk
 from gateway.forwarding.pool import UpstreamPool
+from gateway.forwarding.upgrade import SwitchingConnection
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.forwarding.connection import UpstreamConnection
     from gateway.forwarding.headers import ResponseHead
+    from gateway.forwarding.upgrade import Handshake
     from gateway.routing import Upstream
 
 
@@ -58,6 +60,18 @@ class UpstreamResponse:
         """Give the connection back; one with anything unfinished on it is closed."""
         _end(self._upload)
         self._pool.release(self._connection)
+
+
+class SwitchResponse(UpstreamResponse):
+    """The response to a handshake; with a 101 its connection is ready to be handed over."""
+
+    __slots__ = ("connection",)
+
+    def __init__(
+        self, pool: UpstreamPool, connection: SwitchingConnection, head: ResponseHead
+    ) -> None:
+        super().__init__(pool, connection, head, None)
+        self.connection = connection
 
 
 class Forwarder:
@@ -104,6 +118,22 @@ class Forwarder:
                 raise failure from None
             raise
         return UpstreamResponse(pool, connection, head, upload)
+
+    async def switch(self, upstream: Upstream, data: bytes, handshake: Handshake) -> SwitchResponse:
+        """Send the handshake in ``data``, on a connection of its own, and return the response.
+
+        No response, or a 101 that does not answer the handshake, raises ``UpstreamError``.
+        """
+        pool = self._pool(upstream)
+        connection = await pool.connect_with(lambda: SwitchingConnection(handshake))
+        connection.start("GET", data, more=False)
+        connection.expect_head_within(self._timeout)
+        try:
+            head = await connection.read_head()
+        except BaseException:
+            pool.release(connection)
+            raise
+        return SwitchResponse(pool, connection, head)
 
     def close(self) -> None:
         """Close every connection at once."""

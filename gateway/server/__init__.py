@@ -25,22 +25,26 @@ from gateway.errors import (
 )
 from gateway.forwarding.chunks import LAST_CHUNK, write_chunk
 from gateway.forwarding.headers import write_request_head
+from gateway.forwarding.upgrade import read_handshake
 from gateway.logs import AccessEntry, access_is_written, write_access
 from gateway.request import RequestHead, read_head
 from gateway.server.answers import write_error, write_options
 from gateway.server.body import CallersBody
 from gateway.server.deadlines import Patience, Stopwatch, Watch
 from gateway.server.door import Bounds, Door
-from gateway.server.protocol import ProxyProtocol, is_busy, may_stay_open, why_left
+from gateway.server.protocol import ProxyProtocol, is_busy, is_upgrading, may_stay_open, why_left
 from gateway.server.relay import relay
 from gateway.server.written import Written, reset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from gateway.forwarding.headers import Forwarded
+    from gateway.forwarding.upgrade import Handshake
     from gateway.forwarding.upstream import Forwarder, UpstreamResponse
     from gateway.pipeline import Admission, Pipeline
     from gateway.server.trust import TrustedProxies
+    from gateway.server.tunnels import Tunnels
 
 _log = logging.getLogger(__name__)
 
@@ -83,13 +87,20 @@ class ProxyServer(web.Server):
     """aiohttp's low-level server around the pipeline and the forwarder."""
 
     def __init__(
-        self, pipeline: Pipeline, forwarder: Forwarder, *, limits: Limits, trusted: TrustedProxies
+        self,
+        pipeline: Pipeline,
+        forwarder: Forwarder,
+        *,
+        limits: Limits,
+        trusted: TrustedProxies,
+        tunnels: Tunnels | None = None,
     ) -> None:
         super().__init__(self._answer, handler_cancellation=True)
         self._pipeline = pipeline
         self._forwarder = forwarder
         self._limits = limits
         self._trusted = trusted
+        self._tunnels = tunnels
         self._draining = False
         self._door = Door(limits.connections, trusted.trusts)
         patience = limits.patience
@@ -103,7 +114,7 @@ class ProxyServer(web.Server):
 
     def _watched(self) -> Iterator[tuple[Stopwatch, ProxyProtocol, asyncio.Transport]]:
         for connection, transport in self._connections.items():
-            if isinstance(connection, ProxyProtocol):
+            if isinstance(connection, ProxyProtocol) and not connection.handed_over:
                 yield connection.stopwatch, connection, transport
 
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's
@@ -113,6 +124,8 @@ class ProxyServer(web.Server):
                 while any(map(is_busy, self.connections)):  # noqa: ASYNC110 - sockets tell no event
                     await asyncio.sleep(DRAIN_INTERVAL)
         self._draining = True
+        if self._tunnels is not None:
+            self._tunnels.close()
         await super().shutdown(CUT_TIMEOUT)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -124,7 +137,8 @@ class ProxyServer(web.Server):
             written = _refuse(request, error, journal)
         except asyncio.CancelledError:
             journal.status = journal.status or HUNG_UP
-            journal.cause = "cut by the shutdown" if self._draining else why_left(request)
+            cause = "cut by the shutdown" if self._draining else why_left(request)
+            journal.cause = journal.cause or cause
             raise
         except Exception as exc:  # noqa: BLE001 - a request without an answer has a log line
             _log.exception("request %s failed", journal.request_id)
@@ -154,12 +168,34 @@ class ProxyServer(web.Server):
             answer = write_options(request, journal.request_id, keep_alive=keep_alive)
             return _write(request, answer, keep_alive=keep_alive)
         admission = journal.admission = await self._pipeline.admit(head, body)
+        if b"upgrade" in head.fields and self._tunnels is not None:
+            handshake = read_handshake(head, (request.version.major, request.version.minor))
+            if handshake is not None and is_upgrading(request):
+                return await self._switch(request, head, admission, handshake, journal)
         response = await self._forward(request, head, admission, body, journal.request_id)
         try:
             journal.status = response.head.status
             written = await relay(request, response, journal.request_id.encode())
         finally:
             response.close()
+        journal.cause = written.cause
+        return written
+
+    async def _switch(
+        self,
+        request: web.BaseRequest,
+        head: RequestHead,
+        admission: Admission,
+        handshake: Handshake,
+        journal: _Journal,
+    ) -> Written:
+        """Send a WebSocket handshake on; what the upstream agrees to is carried to its end."""
+        assert self._tunnels is not None  # noqa: S101 - asked before
+        forwarded = self._trusted.forwarded(request, head, journal.request_id)
+        if admission.authentication is not None:
+            self._tunnels.require_origin(head, forwarded.host)
+        data = _write_head(head, admission, forwarded, 0)
+        written = await self._tunnels.answer(request, admission, data, handshake, journal)
         journal.cause = written.cause
         return written
 
@@ -180,21 +216,29 @@ class ProxyServer(web.Server):
             length = len(authentication.body)
         else:
             content = body.take_arrived() if length != 0 else b""
-        target = head.target if authentication is None else authentication.target
-        data = write_request_head(
-            head,
-            upstream,
-            self._trusted.forwarded(request, head, request_id),
-            target=target,
-            access_token=None if authentication is None else authentication.principal.access_token,
-            body_length=length,
-            drop_referer=target is not head.target,
-        )
+        forwarded = self._trusted.forwarded(request, head, request_id)
+        data = _write_head(head, admission, forwarded, length)
         chunked = length is None
         if content is None:
             return await self._forwarder.forward(upstream, head.method, data, body, chunked=chunked)
         data += write_chunk(content) + LAST_CHUNK if chunked else content
         return await self._forwarder.forward(upstream, head.method, data)
+
+
+def _write_head(
+    head: RequestHead, admission: Admission, forwarded: Forwarded, length: int | None
+) -> bytes:
+    authentication = admission.authentication
+    target = head.target if authentication is None else authentication.target
+    return write_request_head(
+        head,
+        admission.route.upstream,
+        forwarded,
+        target=target,
+        access_token=None if authentication is None else authentication.principal.access_token,
+        body_length=length,
+        drop_referer=target is not head.target,
+    )
 
 
 def _refuse(request: web.BaseRequest, error: GatewayError, journal: _Journal) -> Written:

@@ -46,7 +46,7 @@ _SHORTEST_FIELD = len(b"a:\r\n")
 class ProxyProtocol(WatchedProtocol):
     """Reads requests as they are: no decompression, no access log of aiohttp's."""
 
-    __slots__ = ("_server", "_writer", "draining")
+    __slots__ = ("_server", "_writer", "draining", "handed_over")
 
     def __init__(self, manager: Server, *, door: Door, max_field_size: int) -> None:
         super().__init__(
@@ -62,6 +62,7 @@ class ProxyProtocol(WatchedProtocol):
             auto_decompress=False,
         )
         self.draining = False
+        self.handed_over = False  # to a tunnel, which has limits of its own
         self._server = manager
         self._writer = StreamWriter(self, self._loop)
 
@@ -174,9 +175,28 @@ class ProxyProtocol(WatchedProtocol):
             if not body.is_eof():
                 body.set_exception(RequestPayloadError("unreadable"))
 
+    @property
+    def upgrading(self) -> bool:
+        """Whether what arrives behind the request under way is kept unread: a WebSocket's."""
+        return self._upgraded
+
+    def hand_over(self, protocol: asyncio.BaseProtocol) -> bytes:
+        """Give the connection to ``protocol``; return what has arrived and nobody has read."""
+        transport = self.transport
+        assert transport is not None  # noqa: S101 - the caller's request is being answered
+        transport.set_protocol(protocol)
+        self.handed_over = True
+        unread, self._message_tail = self._message_tail, b""
+        if self._buffer_paused:
+            self._resume_reading_for_buffer()
+        return unread
+
     def close(self) -> None:
         """Take no more requests; the body of the one under way still arrives."""
         self.draining = True
+        if self._upgraded:
+            # aiohttp would lose what arrives now, and it belongs to a tunnel or comes too late.
+            return
         request = self._current_request
         if request is None or request.content.is_eof():
             super().close()
@@ -221,6 +241,15 @@ def why_left(request: web.BaseRequest) -> str:
     protocol = request.protocol
     cut_because = protocol.cut_because if isinstance(protocol, ProxyProtocol) else None
     return cut_because or "the caller hung up"
+
+
+def is_upgrading(request: web.BaseRequest) -> bool:
+    """Return whether aiohttp, too, read the request as a WebSocket handshake.
+
+    It then keeps what follows unread; of any other request it would read more requests.
+    """
+    protocol = request.protocol
+    return isinstance(protocol, ProxyProtocol) and protocol.upgrading
 
 
 def may_stay_open(request: web.BaseRequest) -> bool:

@@ -23,12 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Loaded", "Settings", "SettingsError", "load", "settings_table"]
 
-_OFF: Final = frozenset({"false", "0", "no", "off"})
 _NEVER: Final[frozenset[str]] = frozenset()
 
 # Settings of a later version, with the values that ask for nothing.
 UNSUPPORTED: Final[Mapping[str, frozenset[str]]] = {
-    "websockets": _OFF,
     "workers": frozenset({"1"}),
 }
 UNSUPPORTED_SECTIONS: Final = ("routes", "providers")  # of the file

@@ -33,6 +33,9 @@ _LATER_METHODS: Final = (
     "userinfo",
 )
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+").fullmatch  # RFC 6749 §3.3
+_ORIGIN: Final = re.compile(  # RFC 6454 §6.2, RFC 3986 §3.2.2: as a browser writes it
+    r"\*|[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?"
+).fullmatch
 _HOST: Final = re.compile(  # RFC 3986 §3.2.2, a name in lower case or a bracketed literal
     r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?"
 ).fullmatch
@@ -137,6 +140,17 @@ def read_hosts(value: Any) -> Any:
     if not all(map(_HOST, hosts)):
         raise ValueError("write hosts without scheme and path, e.g. oauth2.example,[fd00::1]:8443")
     return hosts
+
+
+def read_origins(value: Any) -> Any:
+    """Return the origins (RFC 6454 §6.2), or ``*``, in lower case."""
+    entries = split_list(value)
+    if not isinstance(entries, tuple) or not all(isinstance(entry, str) for entry in entries):
+        return entries
+    origins = tuple(entry.lower() for entry in entries)
+    if not all(map(_ORIGIN, origins)):
+        raise ValueError("write origins as a browser does, e.g. https://app.example, or *")
+    return origins
 
 
 def read_methods(value: Any) -> Any:

@@ -70,6 +70,11 @@ def test_defaults() -> None:
         "upstream_ca_file": None,
         "upstream_timeout": 60,
         "upstream_connect_timeout": 5,
+        "websockets": True,
+        "websocket_origins": (),
+        "websocket_end_with_token": True,
+        "websocket_idle_timeout": 300,
+        "websocket_max_per_user": 100,
         "host": "0.0.0.0",
         "port": 8000,
         "admin_host": "127.0.0.1",
@@ -229,3 +234,9 @@ def test_endpoint_hosts() -> None:
     settings = said({"IDP_ENDPOINT_HOSTS": "OAuth2.googleapis.com, keys.example:8443,[FD00::1]:1"})
     expected = ("oauth2.googleapis.com", "keys.example:8443", "[fd00::1]:1")
     assert expected == settings.idp_endpoint_hosts
+
+
+def test_websocket_origins() -> None:
+    """P21: origins are read in any case, as a browser writes them, or a star."""
+    settings = said({"WEBSOCKET_ORIGINS": "https://App.example, http://[::1]:8080,*"})
+    assert ("https://app.example", "http://[::1]:8080", "*") == settings.websocket_origins

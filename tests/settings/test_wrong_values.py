@@ -96,6 +96,12 @@ from tests.settings.environments import GOOD, NEW, OLD, problems, said
         pytest.param("UPSTREAM_CA_FILE", __file__, id="ca-file-without-certificates"),
         pytest.param("TRUSTED_PROXIES", "10.0.0.1/8", id="network-host-bits"),
         pytest.param("TRUSTED_PROXIES", "CANARY", id="network"),
+        pytest.param("WEBSOCKETS", "maybe", id="P21-websockets"),
+        pytest.param("WEBSOCKET_ORIGINS", "app.example", id="P21-origin-without-scheme"),
+        pytest.param("WEBSOCKET_ORIGINS", "https://app.example/", id="P21-origin-with-path"),
+        pytest.param("WEBSOCKET_ORIGINS", "https://*.example", id="P21-origin-pattern"),
+        pytest.param("WEBSOCKET_MAX_PER_USER", "0", id="R8-no-websocket"),
+        pytest.param("WEBSOCKET_IDLE_TIMEOUT", "-1", id="P21-websocket-idle"),
         pytest.param("LOG_LEVEL", "loud", id="level"),
         pytest.param("LOG_FORMAT", "xml", id="format"),
     ],
@@ -109,7 +115,6 @@ def test_wrong_value(name: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("WEBSOCKETS", "true"),
         ("WORKERS", "0"),
     ],
 )
@@ -123,7 +128,6 @@ def test_setting_of_a_later_version(name: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("WEBSOCKETS", "False"),
         ("WORKERS", "1"),
         ("TLS_CERT_FILE", ""),
         ("ROUTES", "not a setting of the environment"),

@@ -9,7 +9,17 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, Field
 
 from gateway.settings import values
-from gateway.settings.model.types import CaFile, Lower, Networks, Pause, Port, Seconds, Text
+from gateway.settings.model.types import (
+    CaFile,
+    Count,
+    Lower,
+    Networks,
+    Origins,
+    Pause,
+    Port,
+    Seconds,
+    Text,
+)
 
 
 class UpstreamCalls(BaseModel):
@@ -26,6 +36,32 @@ class UpstreamCalls(BaseModel):
     )
     upstream_connect_timeout: Seconds = Field(
         5.0, description="Seconds connecting to the upstream may take."
+    )
+
+
+class WebSockets(BaseModel):
+    """Connections that leave HTTP, once for the process."""
+
+    websockets: bool = Field(
+        True,
+        description="Let authenticated WebSocket handshakes through and carry what follows. "
+        "`false`: `Upgrade` is removed.",
+    )
+    websocket_origins: Origins = Field(
+        (),
+        description="Origins beside the gateway's own whose pages may open a WebSocket, as "
+        "`https://app.example`, or `*` for all; others get 403.",
+    )
+    websocket_end_with_token: bool = Field(
+        True, description="End a WebSocket when the access token it was opened with expires."
+    )
+    websocket_idle_timeout: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = Field(
+        300.0,
+        description="Seconds without a byte in either direction that end a WebSocket. 0: none.",
+    )
+    websocket_max_per_user: Count = Field(
+        100,
+        description="WebSockets a user may have open; beyond, the answer is 429.",
     )
 
 

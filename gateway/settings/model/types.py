@@ -47,6 +47,7 @@ Pairs = Annotated[tuple[tuple[str, str], ...], BeforeValidator(values.read_pairs
 Networks = Annotated[tuple[values.Network, ...], BeforeValidator(values.read_networks)]
 CacheSecret = Annotated[tuple[SecretStr, ...], BeforeValidator(values.read_cache_secret)]
 Hosts = Annotated[tuple[str, ...], BeforeValidator(values.read_hosts)]
+Origins = Annotated[tuple[str, ...], BeforeValidator(values.read_origins)]
 Lower = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 CaFile = Annotated[Path, AfterValidator(values.read_ca_file)]
 Text = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x20\x7f]+$")]
