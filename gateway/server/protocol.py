@@ -149,6 +149,8 @@ class ProxyProtocol(WatchedProtocol):
 
     async def _linger(self, body: StreamReader) -> None:
         """Read what is left of a body nobody wanted, for a while: a reset could eat the answer."""
+        # Who sent the body on has been told to stop, and does so now: only one may read it.
+        await asyncio.sleep(0)
         try:
             async with asyncio.timeout(self._lingering_time):
                 while not body.is_eof() and self._lingering_time:
