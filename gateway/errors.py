@@ -89,6 +89,12 @@ class InvalidCredentialsError(AuthenticationError):
     """Unreadable credentials, or credentials the provider refused."""
 
 
+class InvalidAccessTokenError(AuthenticationError):
+    """A token the caller sent is unreadable, expired, revoked or for others (RFC 6750 §3.1)."""
+
+    error = "invalid_token"
+
+
 class TooManyAttemptsError(GatewayError):
     """Too many logins were refused lately (RFC 6585 §4); ``retry_after`` is in seconds.
 

@@ -5,11 +5,16 @@ Read this first: a mode (the proxy today) is what a server does with an ``Admiss
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gateway import routing
 from gateway.authorization import Deny, decide, denied
-from gateway.errors import AuthenticationError, MissingCredentialsError
+from gateway.errors import (
+    AuthenticationError,
+    InvalidAccessTokenError,
+    MissingCredentialsError,
+)
 from gateway.record import record
 
 if TYPE_CHECKING:
@@ -52,13 +57,52 @@ class Pipeline:
 
     async def _authenticate(self, route: Route, head: RequestHead, body: Body) -> Authentication:
         try:
-            for authenticator in route.authenticators:
-                authentication = await authenticator.authenticate(head, body)
-                if authentication is not None:
-                    return authentication
+            if len(route.authenticators) == 1:
+                authentication = await route.authenticators[0].authenticate(head, body)
+            else:
+                authentication = await self._ask_in_turn(route, head, KeptBody(body))
+            if authentication is not None:
+                return authentication
             raise MissingCredentialsError("the request carries no credentials")
         except AuthenticationError as error:
-            error.challenges = tuple(
-                dict.fromkeys(each.challenge.write() for each in route.authenticators)
-            )
+            error.challenges = _challenges(route, error)
             raise
+
+    async def _ask_in_turn(
+        self, route: Route, head: RequestHead, body: KeptBody
+    ) -> Authentication | None:
+        for authenticator in route.authenticators:
+            authentication = await authenticator.authenticate(head, body)
+            if authentication is None:
+                continue
+            if authentication.body is None and body.data is not None:  # read by another one
+                return replace(authentication, body=body.data)
+            return authentication
+        return None
+
+
+class KeptBody:
+    """A body that several authenticators look into; ``data`` is ``None`` until one has."""
+
+    __slots__ = ("_body", "data")
+
+    def __init__(self, body: Body) -> None:
+        self._body = body
+        self.data: bytes | None = None
+
+    async def read(self, limit: int) -> bytes:
+        """Return the whole body, read once; more than ``limit`` bytes raise an error."""
+        if self.data is None:
+            self.data = await self._body.read(limit)
+        return self.data
+
+
+def _challenges(route: Route, error: AuthenticationError) -> tuple[str, ...]:
+    """Return one challenge of each way, with the error beside a token's (RFC 6750 §3)."""
+    challenges = (each.challenge for each in route.authenticators)
+    if isinstance(error, InvalidAccessTokenError):
+        challenges = (
+            replace(each, error=error.error) if each.scheme == "Bearer" else each
+            for each in challenges
+        )
+    return tuple(dict.fromkeys(each.write() for each in challenges))

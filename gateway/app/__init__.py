@@ -72,7 +72,7 @@ class Gateway:
         exchange = await compose(settings, provider, footing.own.client, trusted.caller, stack)
         upstream = read_upstream(settings.upstream_url)
         server = ProxyServer(
-            Pipeline([Route("default", upstream, (exchange.authenticator,), _policy(settings))]),
+            Pipeline([Route("default", upstream, exchange.authenticators, _policy(settings))]),
             forwarder,
             limits=limits_of(settings),
             trusted=trusted,

@@ -8,7 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from gateway.app.callers import bearer_authenticators
+from gateway.authentication import Authenticator, Principal
 from gateway.authentication.attempts import PATIENCE, AttemptLimits, AttemptsLimiter
+from gateway.authentication.callers_tokens import CallersTokens, KnownTokens
 from gateway.authentication.carriers import Carriers
 from gateway.authentication.cold_path import ColdPath
 from gateway.authentication.entries import Entries, Entry, Lifetimes
@@ -50,9 +53,9 @@ _KIND_OF_METHOD = {"password": Kind.PASSWORD, "client_credentials": Kind.CLIENT_
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """The authenticator, and what the admin port does with its caches."""
+    """The authenticators, and what the admin port does with its caches."""
 
-    authenticator: ExchangeAuthenticator
+    authenticators: tuple[Authenticator, ...]
     purger: Purger
     redis: RedisTokenCache | None
 
@@ -79,30 +82,29 @@ async def compose(
     """
     keys = SealingKeys([secret.get_secret_value().encode() for secret in settings.cache_secret])
     pseudonyms = Pseudonyms(_derived(settings, b"bearergate pseudonyms"))
-    caches = _Caches(
-        memory=_memory(settings, Entry),
-        refusals=_memory(settings, bool),
-        ledger=PurgeLedger(),
-        shared=_open_shared(settings, keys, stack),
-        owners=lambda name: keys.owners(issuers_of(settings.issuer)[0], name),
-    )
+    caches = _open_caches(settings, keys, stack)
     plan = _plan(settings, client)
     requests = TokenRequests(provider, plan)
     purger = await _open_purger(settings, caches, requests, stack)
     verifier = Verifier(provider, leeway=settings.leeway, pseudonym=pseudonyms.of)
     entries = _entries(settings, caches, requests, verifier)
+    carriers = _carriers(settings)
+    tokens = CallersTokens(provider, verifier, keys=keys, known=caches.known(settings))
+    stack.push_async_callback(tokens.aclose)
+    bearer = bearer_authenticators(settings, tokens, carriers, REALM)
     authenticator = ExchangeAuthenticator(
         provider,
         entries,
         _open_cold_path(settings, caches, entries, requests, stack),
-        carriers=_carriers(settings),
+        carriers=carriers,
         choice=GrantChoice(_basic_mode(settings), settings.client_credentials_ids),
         plan=plan,
         keys=keys,
         challenge=Challenge("Basic", REALM),
         address_of=address_of,
     )
-    return Composed(authenticator, purger, caches.redis)
+    exchange = (authenticator,) if _places(settings) else ()
+    return Composed((*bearer, *exchange), purger, caches.redis)
 
 
 def _entries(
@@ -123,9 +125,14 @@ def _entries(
 class _Caches:
     memory: MemoryCache[Entry]
     refusals: MemoryCache[bool]
+    tokens: MemoryCache[Principal]
     ledger: PurgeLedger
     shared: Shared | None
     owners: Callable[[str], tuple[bytes, ...]]
+
+    def known(self, settings: Settings) -> KnownTokens:
+        """Return where callers' tokens are known."""
+        return KnownTokens(self.tokens, self.ledger, self.owners, settings.cache_ttl_max)
 
     @property
     def redis(self) -> RedisTokenCache | None:
@@ -134,6 +141,17 @@ class _Caches:
     @property
     def flights(self) -> SharedFlights | None:
         return None if self.shared is None else self.shared.flights
+
+
+def _open_caches(settings: Settings, keys: SealingKeys, stack: AsyncExitStack) -> _Caches:
+    return _Caches(
+        memory=_memory(settings, Entry),
+        refusals=_memory(settings, bool),
+        tokens=_memory(settings, Principal),
+        ledger=PurgeLedger(),
+        shared=_open_shared(settings, keys, stack),
+        owners=lambda name: keys.owners(issuers_of(settings.issuer)[0], name),
+    )
 
 
 async def _open_purger(
@@ -147,7 +165,7 @@ async def _open_purger(
         caches.ledger,
         [caches.memory],
         owners=caches.owners,
-        others=[caches.refusals],
+        others=[caches.refusals, caches.tokens],
         redis=caches.redis,
         bus=None if caches.shared is None else caches.shared.bus,
         on_purged=sessions.end_purged if settings.revoke_on_purge else None,
@@ -246,7 +264,7 @@ def _places(settings: Settings) -> dict[str, tuple[str, ...]]:
         "password": settings.password_param_type,
         "client_credentials": settings.client_credentials_param_type,
     }
-    return {method: places[method] for method in settings.auth_methods}
+    return {method: places[method] for method in settings.auth_methods if method in places}
 
 
 def _carriers(settings: Settings) -> Carriers:

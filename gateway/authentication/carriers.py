@@ -83,7 +83,7 @@ class Carriers:
         data: bytes | None,
     ) -> Found | None:
         if in_query is not None:
-            target = _with_query(head.path, in_query.remainder) if self.hide else head.target
+            target = with_query(head.path, in_query.remainder) if self.hide else head.target
             return Found(in_query.credentials, target, data)
         if in_body is not None:
             return Found(in_body.credentials, head.target, in_body.remainder if self.hide else data)
@@ -104,5 +104,6 @@ class Carriers:
         return data, read(data, self.body)
 
 
-def _with_query(path: bytes, query: bytes) -> bytes:
+def with_query(path: bytes, query: bytes) -> bytes:
+    """Return a request target of these parts; without a query there is no question mark."""
     return path + b"?" + query if query else path

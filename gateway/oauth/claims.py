@@ -37,6 +37,8 @@ __all__ = [
 MAX_LIFETIME = 315_360_000  # ten years: an ``exp`` beyond is a mistake, not a date
 
 _ACCESS_TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt", "jwt"})  # RFC 9068 §2.1
+_ID_TOKEN_CLAIMS = ("at_hash", "c_hash", "s_hash", "nonce")  # OpenID Connect Core §2, §3.3.2.11
+_ACCESS_TOKEN_CLAIMS = ("scope", "scp", "client_id", "cid", "appid")
 _OTHER_TOKENS = frozenset({"id", "refresh", "offline", "logout"})  # Keycloak's claim ``typ``
 
 
@@ -56,10 +58,14 @@ class Claims:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What a token must say; ``client_id`` is the client the token was asked for."""
+    """What a token must say; ``client_id`` is the client the token was asked for.
+
+    Without one the token comes from a caller: it may be any client's, and has to show that it is
+    no ID token.
+    """
 
     issuer: str
-    client_id: str
+    client_id: str | None
     algorithms: frozenset[str] = ASYMMETRIC_ALGORITHMS
     leeway: float = 30.0
     audience: tuple[str, ...] | None = None
@@ -78,6 +84,8 @@ def verify(token: str, key_set: KeySet, expectation: Expectation, now: float) ->
     signed = verify_signature(token, key_set, expectation.algorithms)
     raw = _read_payload(signed.payload)
     _require_access_token(signed.header, raw)
+    if expectation.client_id is None:
+        _refuse_id_token(signed.header, raw)
     claims = Claims(
         iss=_require_issuer(raw, expectation.issuer),
         sub=_require_subject(raw),
@@ -133,6 +141,22 @@ def _require_access_token(header: Mapping[str, Any], raw: Mapping[str, Any]) -> 
         raise InvalidTokenError("the token_use claim is not that of an access token")
 
 
+def _refuse_id_token(header: Mapping[str, Any], raw: Mapping[str, Any]) -> None:
+    """Refuse what may be an ID token, unless it is marked as an access token (RFC 9068 §4, §5).
+
+    An ID token is for its own client (OpenID Connect Core §2), and says nothing about scopes.
+    """
+    marks = (_folded(header, "typ", "jwt"), _folded(raw, "typ", ""), _folded(raw, "token_use", ""))
+    if marks[0] != "jwt" or marks[1] == "bearer" or marks[2] == "access":
+        return
+    if any(name in raw for name in _ID_TOKEN_CLAIMS):
+        raise InvalidTokenError("the claims are those of an ID token")
+    named = raw.get("azp")
+    own = named is None or named in claim_values(raw.get("aud"))
+    if own and not any(name in raw for name in _ACCESS_TOKEN_CLAIMS):
+        raise InvalidTokenError("nothing tells the token from an ID token")
+
+
 def _require_issuer(raw: Mapping[str, Any], issuer: str) -> str:
     """Require exactly the configured issuer (RFC 8725 §3.8)."""
     if raw.get("iss") != issuer:
@@ -179,9 +203,11 @@ def _require_past(raw: Mapping[str, Any], name: str, now: float, leeway: float) 
     return float(value)
 
 
-def _require_client(raw: Mapping[str, Any], expected: str) -> str | None:
+def _require_client(raw: Mapping[str, Any], expected: str | None) -> str | None:
     """Require that no other client is named (OpenID Connect Core §3.1.3.7, RFC 9068 §2.2)."""
     named = [raw[name] for name in ("client_id", "azp") if name in raw]
+    if expected is None:
+        return _optional_text(raw, "client_id") or _optional_text(raw, "azp")
     if any(client != expected for client in named):
         raise InvalidTokenError("client_id or azp names another client")
     return expected if named else None

@@ -82,6 +82,14 @@ def verify_signature(
     return VerifiedSignature(header, segments.payload, key.thumbprint)
 
 
+def is_compact_jws(token: str) -> bool:
+    """Tell whether a token says that it is a signed JWT, by three segments and an ``alg``."""
+    try:
+        return "alg" in _read_header(_read_segments(token).header)
+    except InvalidTokenError:
+        return False
+
+
 def write_signed(
     header: Mapping[str, str], payload: Mapping[str, Any], key: bytes | PrivateKey
 ) -> str:

@@ -49,6 +49,7 @@ class RemoteKeySet:
         self._max_stale = max_stale
         self._clock = clock
         self._next_refetch = -math.inf
+        self._next_for_caller = -math.inf
         self._absent: dict[str, float] = {}
         self._failures = 0
         self._fetched_at = math.nan
@@ -80,11 +81,12 @@ class RemoteKeySet:
         self._jwks_uri = jwks_uri
         await self._fly()
 
-    async def refetch(self, kid: str | None = None) -> None:
+    async def refetch(self, kid: str | None = None, *, for_caller: bool = False) -> None:
         """Fetch again because a token names an unknown key, at most once in ``min_refetch``.
 
         Too soon raises ``ProviderUnavailableError``: the key may well be there at the next fetch.
-        A ``kid`` that was not there a moment ago fetches nothing.
+        A ``kid`` that was not there a moment ago fetches nothing. Tokens of callers have a turn of
+        their own, so that nobody who makes them up keeps the provider's own from being verified.
         """
         if kid is not None and self._absent.get(kid, -math.inf) > self._clock():
             return
@@ -93,7 +95,7 @@ class RemoteKeySet:
             # What was under way may have been answered before the key was published.
             if kid is None or kid in self.current:
                 return
-        self._take_turn()
+        self._take_turn(for_caller=for_caller)
         await self._fly_for_caller()
         if kid is not None and kid not in self.current:
             self._remember_absent(kid)
@@ -108,14 +110,18 @@ class RemoteKeySet:
             self._key_set = None
             self.thumbprints = frozenset()
 
-    def _take_turn(self) -> None:
+    def _take_turn(self, *, for_caller: bool) -> None:
         now = self._clock()
-        if now < self._next_refetch:
+        due = self._next_for_caller if for_caller else self._next_refetch
+        if now < due:
             raise ProviderUnavailableError(
                 "a token names an unknown key, and the keys were fetched a moment ago",
-                math.ceil(self._next_refetch - now),
+                math.ceil(due - now),
             )
-        self._next_refetch = now + self._min_refetch
+        if for_caller:
+            self._next_for_caller = now + self._min_refetch
+        else:
+            self._next_refetch = now + self._min_refetch
 
     def _remember_absent(self, kid: str) -> None:
         self._absent.pop(kid, None)
@@ -187,3 +193,4 @@ class RemoteKeySet:
             return
         self.due = now + lengthened(self._min_refetch)
         self._next_refetch = max(self._next_refetch, now + self._min_refetch)
+        self._next_for_caller = max(self._next_for_caller, now + self._min_refetch)

@@ -62,6 +62,7 @@ class _Unread:
 # A request of which not a byte has been read.
 UNREAD: Final[Asked] = _Unread()
 _INVALID_CREDENTIALS = "the credentials were not accepted"
+_INVALID_TOKEN = "the token was not accepted"  # noqa: S105 - a text
 
 
 def write_error(request: Asked, error: GatewayError, request_id: str, *, keep_alive: bool) -> bytes:
@@ -108,6 +109,8 @@ def _describe(error: GatewayError) -> str:
     if error.error == "invalid_credentials":
         # One text for unreadable, unknown and wrong: the answer tells nothing apart.
         return _INVALID_CREDENTIALS
+    if error.error == "invalid_token":
+        return _INVALID_TOKEN
     return _OUR_FAULT.get(error.error) or str(error)
 
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 Conflict = tuple[tuple[str, ...], str]  # the settings involved, the first one named; the problem
 
 
+_TOKEN_METHODS = frozenset({"bearer"})
+_PARAM_TYPES = ("password_param_type", "client_credentials_param_type", "bearer_token_param_type")
+
+
 def read_conflicts(settings: Settings) -> Iterator[Conflict]:
     """Yield what is missing and what contradicts itself, with the settings involved."""
     yield from _missing(settings)
@@ -29,6 +33,7 @@ def read_conflicts(settings: Settings) -> Iterator[Conflict]:
             ("basic_grant", "auth_methods"),
             f"{settings.basic_grant} is not among AUTH_METHODS; add it there or use auto",
         )
+    yield from _judge_tokens(settings)
     if settings.redis_url and "cache_secret" not in settings.model_fields_set:
         yield (
             ("cache_secret", "redis_url"),
@@ -46,7 +51,12 @@ def read_conflicts(settings: Settings) -> Iterator[Conflict]:
 
 def read_warnings(settings: Settings) -> Iterator[Conflict]:
     """Yield what runs and yet should be known, with the settings involved."""
-    for name in ("password_param_type", "client_credentials_param_type"):
+    if settings.insecure_accept_any_audience and _TOKEN_METHODS & set(settings.auth_methods):
+        yield (
+            ("insecure_accept_any_audience",),
+            "tokens that callers hold for other APIs of the provider are good here",
+        )
+    for name in _PARAM_TYPES:
         if "query" in getattr(settings, name):
             yield (
                 (name,),
@@ -60,6 +70,21 @@ def read_warnings(settings: Settings) -> Iterator[Conflict]:
         yield (
             ("hide_credentials",),
             "the upstream receives the callers' passwords of query and body",
+        )
+
+
+def _judge_tokens(settings: Settings) -> Iterator[Conflict]:
+    methods = _TOKEN_METHODS & set(settings.auth_methods)
+    if methods and not (settings.audience_required or settings.insecure_accept_any_audience):
+        text = f"it is required for the method {min(methods)}"
+        yield (
+            ("audience_required", "auth_methods", "insecure_accept_any_audience"),
+            f"{text}; or take tokens made for any API with INSECURE_ACCEPT_ANY_AUDIENCE=true",
+        )
+    if settings.bearer_token_as_password and not methods:
+        yield (
+            ("bearer_token_as_password", "auth_methods"),
+            "add bearer to AUTH_METHODS, or remove it",
         )
 
 

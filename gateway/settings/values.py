@@ -26,7 +26,6 @@ Network = IPv4Network | IPv6Network
 EXAMPLE_CACHE_SECRET: Final = "replace-this-with-openssl-rand-hex-32"  # noqa: S105 - refused
 _LATER_METHODS: Final = (
     "authorization_code",
-    "bearer",
     "introspection",
     "refresh_token",
     "session",

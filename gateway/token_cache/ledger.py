@@ -43,6 +43,10 @@ class PurgeLedger:
             since >= self._owner_at.get(owner, 0) for owner in ticket.owners
         )
 
+    def stood(self, ticket: Ticket, owners: tuple[bytes, ...]) -> bool:
+        """Tell the same for a login of which it turned out later whose it is."""
+        return self.stands(Ticket(owners, ticket.moment))
+
     def note_all(self) -> None:
         """Note that everything is purged."""
         self._moment += 1

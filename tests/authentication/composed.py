@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from gateway.app import _open_provider, _own_client
+from gateway.app import _open_provider
 from gateway.app.exchange import compose
+from gateway.oauth.client_auth import Client
 from gateway.settings import load
 
 
 async def compose_for(stack, fake, **more):
-    """Return the authenticator of these settings on a fake provider, discovered already."""
+    """Return the authenticators of these settings on a fake provider, discovered already."""
     environ = {
         "ISSUER": fake.issuer,
         "CLIENT_ID": fake.client_id,
@@ -18,6 +19,6 @@ async def compose_for(stack, fake, **more):
     chosen = load(None, {**environ, **more}).settings
     provider = await _open_provider(chosen, stack)
     await provider.discover()
-    client = _own_client(chosen).client
+    client = Client(fake.client_id, fake.client_secret)
     composed = await compose(chosen, provider, client, lambda head: head.peer, stack)
-    return composed.authenticator
+    return composed.authenticators

@@ -54,9 +54,9 @@ def head_of(name):
     )
 
 
-async def decision(authenticator, policy, head):
+async def decision(authenticators, policy, head):
     """Tell what the pipeline says: the class of a denial and its challenges, or who may go on."""
-    pipeline = Pipeline([Route("r", UPSTREAM, (authenticator,), policy)])
+    pipeline = Pipeline([Route("r", UPSTREAM, authenticators, policy)])
     try:
         admission = await pipeline.admit(head, None)
     except AuthorizationError as error:

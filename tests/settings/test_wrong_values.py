@@ -36,7 +36,7 @@ from tests.settings.environments import GOOD, NEW, OLD, problems, said
         pytest.param("HOST", "a b", id="host"),
         pytest.param("AUTH_METHODS", ",", id="methods-none"),
         pytest.param("AUTH_METHODS", "passwort", id="methods-unknown"),
-        pytest.param("AUTH_METHODS", "password,bearer", id="methods-later"),
+        pytest.param("AUTH_METHODS", "password,session", id="methods-later"),
         pytest.param("BASIC_GRANT", "bearer", id="basic-grant-unknown"),
         pytest.param("PASSWORD_PARAM_TYPE", "cookie", id="param-type"),
         pytest.param("SCOPES", 'a"b', id="scopes"),

@@ -6,11 +6,27 @@ Rule: what two readers could read differently is refused, never guessed.
 """
 
 from gateway.oauth.credentials.basic import read_authorization
+from gateway.oauth.credentials.bearer import read_basic_token, read_bearer
 from gateway.oauth.credentials.carrier import body_carrier
 from gateway.oauth.credentials.challenge import Challenge
-from gateway.oauth.credentials.json_body import read_json
-from gateway.oauth.credentials.pair import MAX_BODY_BYTES, Credentials, Extraction, Kind, Place
-from gateway.oauth.credentials.parameters import MAX_FIELDS, read_form, read_parameters, read_query
+from gateway.oauth.credentials.json_body import read_json, read_token_json
+from gateway.oauth.credentials.pair import (
+    MAX_BODY_BYTES,
+    Credentials,
+    Extraction,
+    Kind,
+    Place,
+    TokenExtraction,
+    require_token,
+)
+from gateway.oauth.credentials.parameters import (
+    MAX_FIELDS,
+    read_form,
+    read_parameters,
+    read_query,
+    read_token_form,
+    read_token_query,
+)
 
 __all__ = [
     "MAX_BODY_BYTES",
@@ -20,10 +36,17 @@ __all__ = [
     "Extraction",
     "Kind",
     "Place",
+    "TokenExtraction",
     "body_carrier",
     "read_authorization",
+    "read_basic_token",
+    "read_bearer",
     "read_form",
     "read_json",
     "read_parameters",
     "read_query",
+    "read_token_form",
+    "read_token_json",
+    "read_token_query",
+    "require_token",
 ]

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 def read_authorization(values: Sequence[bytes]) -> Credentials | None:
     """Read the pair of a request's ``Authorization`` fields; None = none, or another scheme."""
+    pair = read_pair(values)
+    return None if pair is None else make_credentials(*pair, Place.HEADER, Kind.BASIC)
+
+
+def read_pair(values: Sequence[bytes]) -> tuple[str, str] | None:
+    """Read the two halves of a Basic value, either of which may be empty; None as above."""
     if not values:
         return None
     if len(values) > 1:  # not a list field: RFC 9110 §5.3
@@ -28,7 +34,7 @@ def read_authorization(values: Sequence[bytes]) -> Credentials | None:
     if b"," in value:
         raise RequestError("the Authorization field is a list")
     identifier, _, secret = _decode(value[6:].lstrip(b" ")).partition(":")  # RFC 7617 §2
-    return make_credentials(identifier, secret, Place.HEADER, Kind.BASIC)
+    return identifier, secret
 
 
 def _decode(token: bytes) -> str:

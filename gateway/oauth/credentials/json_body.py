@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gateway.errors import RequestError
 from gateway.oauth.credentials.pair import (
@@ -15,9 +15,11 @@ from gateway.oauth.credentials.pair import (
     Extraction,
     Kind,
     Place,
+    TokenExtraction,
     choose_kind,
     limit_body,
     make_credentials,
+    require_token,
 )
 from gateway.oauth.strict_json import StrictJSONError, read_object
 
@@ -35,13 +37,7 @@ class _Member(NamedTuple):
 
 def read_json(body: bytes, kinds: frozenset[Kind]) -> Extraction | None:
     """Read the pair of a JSON object; the remainder is its text without the two members."""
-    limit_body(body)
-    if not body:
-        return None
-    try:
-        members = read_object(body)
-    except StrictJSONError as exc:
-        raise RequestError(f"the JSON body is refused: {exc}") from exc
+    members = _read_members(body)
     kind = choose_kind(members, kinds)
     if kind is None:
         return None
@@ -52,6 +48,28 @@ def read_json(body: bytes, kinds: frozenset[Kind]) -> Extraction | None:
     credentials = make_credentials(identifier, secret, Place.BODY, kind)
     remainder = _remove(body.decode("utf-8"), (names.identifier, names.secret))
     return Extraction(credentials, remainder.encode("utf-8"))
+
+
+def read_token_json(body: bytes, name: str) -> TokenExtraction | None:
+    """Read the token a JSON object carries under ``name``; the remainder is the text without it."""
+    members = _read_members(body)
+    if name not in members:
+        return None
+    if not isinstance(members[name], str):
+        raise RequestError(f"the member {name} must be a string")
+    remainder = _remove(body.decode("utf-8"), (name,))
+    return TokenExtraction(require_token(members[name]), remainder.encode("utf-8"))
+
+
+def _read_members(body: bytes) -> dict[str, Any]:
+    """Read the members of the body's object; an empty body has none."""
+    limit_body(body)
+    if not body:
+        return {}
+    try:
+        return read_object(body)
+    except StrictJSONError as exc:
+        raise RequestError(f"the JSON body is refused: {exc}") from exc
 
 
 def _remove(text: str, names: Collection[str]) -> str:

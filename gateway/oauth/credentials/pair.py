@@ -10,7 +10,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from gateway.errors import BodyTooLargeError, InvalidCredentialsError, RequestError
+from gateway.errors import (
+    BodyTooLargeError,
+    InvalidAccessTokenError,
+    InvalidCredentialsError,
+    RequestError,
+)
 from gateway.record import record
 
 if TYPE_CHECKING:
@@ -18,6 +23,9 @@ if TYPE_CHECKING:
 
 MAX_BODY_BYTES = 65_536
 
+MAX_TOKEN_LENGTH = 16_384
+
+_B64TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")  # C0, DEL, C1
 
 
@@ -52,6 +60,14 @@ class Extraction:
     """Credentials and what is left of the query or body without them."""
 
     credentials: Credentials
+    remainder: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenExtraction:
+    """A token found under one name, and what is left of the query or body without it."""
+
+    token: str = field(repr=False)
     remainder: bytes = field(repr=False)
 
 
@@ -100,6 +116,13 @@ def make_credentials(identifier: str, secret: str, place: Place, kind: Kind) -> 
     if has_control(identifier) or has_control(secret):
         raise InvalidCredentialsError("the credentials hold a control character")
     return Credentials(identifier, secret, place, kind)
+
+
+def require_token(text: str) -> str:
+    """Return a token that is fit for a header field, or refuse it (RFC 6750 §2.1)."""
+    if len(text) > MAX_TOKEN_LENGTH or not _B64TOKEN.fullmatch(text):
+        raise InvalidAccessTokenError("the token is empty, too long or holds other characters")
+    return text
 
 
 def has_control(text: str) -> bool:

@@ -15,10 +15,12 @@ from gateway.oauth.credentials.pair import (
     Extraction,
     Kind,
     Place,
+    TokenExtraction,
     choose_kind,
     limit_body,
     make_credentials,
     names_of,
+    require_token,
 )
 
 if TYPE_CHECKING:
@@ -44,6 +46,21 @@ def read_form(body: bytes, kinds: frozenset[Kind]) -> Extraction | None:
     return _extract(body, kinds, Place.BODY)
 
 
+def read_token_query(query: bytes, name: str) -> TokenExtraction | None:
+    """Read the token a raw query carries under ``name``, given once (RFC 6750 §2.3)."""
+    if query.count(b"&") >= MAX_FIELDS:
+        raise RequestError(f"the query has more than {MAX_FIELDS} fields")
+    return _extract_token(query, name)
+
+
+def read_token_form(body: bytes, name: str) -> TokenExtraction | None:
+    """Read the token a form body carries under ``name``, given once (RFC 6750 §2.2)."""
+    limit_body(body)
+    if body.count(b"&") >= MAX_FIELDS:
+        raise BodyTooLargeError(f"the form has more than {MAX_FIELDS} fields")
+    return _extract_token(body, name)
+
+
 def read_parameters(data: bytes, names: Collection[str]) -> tuple[tuple[str, str], ...]:
     """Read the fields of a raw query or form that bear one of ``names``, sorted by name.
 
@@ -65,6 +82,15 @@ def _extract(data: bytes, kinds: frozenset[Kind], place: Place) -> Extraction | 
     pair = (found[NAMES[kind].identifier], found[NAMES[kind].secret])
     credentials = make_credentials(_read_value(pair[0]), _read_value(pair[1]), place, kind)
     return Extraction(credentials, b"&".join(field for field in fields if field not in pair))
+
+
+def _extract_token(data: bytes, name: str) -> TokenExtraction | None:
+    fields = data.split(b"&")
+    found = _find(fields, (name,)).get(name)
+    if found is None:
+        return None
+    token = require_token(_read_value(found))
+    return TokenExtraction(token, b"&".join(field for field in fields if field is not found))
 
 
 def _find(fields: Collection[bytes], names: Collection[str]) -> dict[str, bytes]:

@@ -14,7 +14,8 @@ class Callers(BaseModel):
 
     auth_methods: Methods = Field(
         ("password", "client_credentials"),
-        description="Enabled methods: `password`, `client_credentials`.",
+        description="Enabled methods: `password`, `client_credentials`, and `bearer` for callers "
+        "that bring a JWT of the provider themselves.",
     )
     basic_grant: Literal["auto", "password", "client_credentials"] = Field(
         "auto",
@@ -32,6 +33,16 @@ class Callers(BaseModel):
         ("header",),
         description="Where `client_id` and `client_secret` are looked for: `header`, `query`, "
         "`body`.",
+    )
+    bearer_token_param_type: Places = Field(
+        ("header",),
+        description="Where a caller's token is looked for: `header` (`Authorization: Bearer`), "
+        "`query` and `body` (`access_token`).",
+    )
+    bearer_token_as_password: bool = Field(
+        False,
+        description="Take the password of a Basic pair for a token when the user is empty or "
+        "`oauth2accesstoken`, for tools that can do nothing but Basic.",
     )
     hide_credentials: bool = Field(
         True, description="Remove the credentials from the request sent on."

@@ -40,6 +40,10 @@ class Rules(BaseModel):
         "realm_access.roles", description="Dotted path of the claim with the roles."
     )
     groups_claim: Text = Field("groups", description="Dotted path of the claim with the groups.")
+    insecure_accept_any_audience: bool = Field(
+        False,
+        description="Take callers' tokens without `AUDIENCE_REQUIRED`, made for whatever API.",
+    )
     leeway: Annotated[float, Field(ge=0, le=120, allow_inf_nan=False)] = Field(
         30.0, description="Seconds the clocks of provider and gateway may differ; at most 120."
     )

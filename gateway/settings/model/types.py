@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from gateway.settings import rules, values
 
-Method = Literal["password", "client_credentials"]
+Method = Literal["password", "client_credentials", "bearer"]
 Place = Literal["header", "query", "body"]
 ClientAlg = Literal[  # RFC 7518 §3.1, RFC 8037 §3.1
     "RS256",
@@ -29,7 +29,7 @@ ClientAlg = Literal[  # RFC 7518 §3.1, RFC 8037 §3.1
 
 Names = Annotated[tuple[str, ...], BeforeValidator(values.split_list)]
 Methods = Annotated[
-    tuple[Method, ...], BeforeValidator(values.read_methods), Field(min_length=1, max_length=2)
+    tuple[Method, ...], BeforeValidator(values.read_methods), Field(min_length=1, max_length=5)
 ]
 Places = Annotated[
     tuple[Place, ...], BeforeValidator(values.split_list), Field(min_length=1, max_length=3)

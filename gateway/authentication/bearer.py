@@ -1,0 +1,37 @@
+"""Callers that bring an access token of their own (RFC 6750)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway.authentication import Authentication
+
+if TYPE_CHECKING:
+    from gateway.authentication.callers_tokens import CallersTokens
+    from gateway.authentication.token_carriers import TokenCarriers
+    from gateway.oauth.credentials import Challenge
+    from gateway.request import Body, RequestHead
+
+
+class BearerAuthenticator:
+    """Authenticates callers by the access token in their request."""
+
+    def __init__(
+        self, carriers: TokenCarriers, tokens: CallersTokens, challenge: Challenge
+    ) -> None:
+        self._carriers = carriers
+        self._tokens = tokens
+        self._challenge = challenge
+
+    @property
+    def challenge(self) -> Challenge:
+        """What a 401 says about tokens (RFC 6750 §3), or about Basic where it carries them."""
+        return self._challenge
+
+    async def authenticate(self, head: RequestHead, body: Body) -> Authentication | None:
+        """Return whose token the request carries; a token known already does not suspend."""
+        found = await self._carriers.find(head, body)
+        if found is None:
+            return None
+        principal, source = await self._tokens.identify(found.token)
+        return Authentication(principal, source, found.target, found.body)

@@ -1,0 +1,101 @@
+"""Access tokens that callers bring: checked once, then known in memory by a keyed hash.
+
+Rule: nothing is kept of a token longer than the token itself lives, nor than ``ttl_max``.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gateway.authentication import Source
+from gateway.authentication.flights import Flights
+from gateway.authentication.verification import name_of
+from gateway.metrics import MEMORY_HIT, MEMORY_MISS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gateway.authentication import Principal
+    from gateway.authentication.verification import Verifier
+    from gateway.oauth.metadata import ProviderMetadata
+    from gateway.provider.client import Provider
+    from gateway.token_cache.ledger import PurgeLedger, Ticket
+    from gateway.token_cache.memory import MemoryCache
+    from gateway.token_cache.sealing import Deriver, SealingKeys
+
+
+@dataclass(frozen=True, slots=True)
+class KnownTokens:
+    """What this process keeps of callers' tokens, and for whom; ``ttl_max`` is in seconds."""
+
+    memory: MemoryCache[Principal]
+    ledger: PurgeLedger
+    owners: Callable[[str], tuple[bytes, ...]]
+    ttl_max: float
+
+
+class CallersTokens:
+    """Finds out whose a token is."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        verifier: Verifier,
+        *,
+        keys: SealingKeys,
+        known: KnownTokens,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._provider = provider
+        self._verifier = verifier
+        self._keys = keys
+        self._known = known
+        self._now = now
+        self._flights: Flights[tuple[Principal, Source]] = Flights()
+        self._metadata: ProviderMetadata | None = None
+        self._deriver: Deriver | None = None
+
+    async def identify(self, token: str) -> tuple[Principal, Source]:
+        """Return whose token this is and how that is known; nobody's raises an error."""
+        key = self._derive().key("bearer", "", token)
+        principal = self._known.memory.find(key, self._now())
+        if principal is not None and principal.thumbprint in self._provider.keys.thumbprints:
+            MEMORY_HIT.inc()
+            return principal, Source.MEMORY
+        MEMORY_MISS.inc()
+        return await self._flights.join(key, lambda: self._fly(key, token))
+
+    async def aclose(self) -> None:
+        """End the checks under way."""
+        await self._flights.aclose()
+
+    async def _fly(self, key: bytes, token: str) -> tuple[Principal, Source]:
+        ticket = self._known.ledger.ticket(())
+        principal = await self._verifier.verify_callers(token, self._now())
+        self._keep(key, principal, ticket)
+        return principal, Source.TOKEN
+
+    def _keep(self, key: bytes, principal: Principal, ticket: Ticket) -> None:
+        """Keep what was found out, unless its user was purged meanwhile."""
+        known, now = self._known, self._now()
+        names = {principal.claims.sub, name_of(principal.claims)}
+        owners = tuple(owner for name in sorted(names) for owner in known.owners(name))
+        until = min(principal.expires_at, now + known.ttl_max)
+        if until > now and known.ledger.stood(ticket, owners):
+            known.memory.store(key, principal, until, 2 * len(principal.access_token), owners)
+
+    def _derive(self) -> Deriver:
+        """Return what makes the keys of tokens; made anew when the provider's metadata changed."""
+        metadata = self._provider.require_metadata()
+        if metadata is not self._metadata or self._deriver is None:
+            self._metadata = metadata
+            self._deriver = self._keys.deriver(
+                issuer=metadata.issuer,
+                token_endpoint=metadata.jwks_uri,
+                client_id="",
+                scope="",
+                audience="",
+            )
+        return self._deriver

@@ -1,0 +1,91 @@
+"""Callers' own tokens and rules on claims, against Keycloak."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .wire import basic, claims, forwarded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .keycloak import Keycloak
+    from .running_gateway import Gateway
+
+pytestmark = pytest.mark.peer("keycloak")
+
+BEARER = {"AUTH_METHODS": "password,bearer", "AUDIENCE_REQUIRED": "kong"}
+
+
+def login(keycloak: Keycloak, user: str = "john", client: str = "kong") -> dict[str, Any]:
+    """Return the token response of a login past the gateway."""
+    password = {"john": "doe"}.get(user, user)
+    form = {"grant_type": "password", "username": user, "password": password, "scope": "openid"}
+    document: dict[str, Any] = keycloak.token(client, "kong-secret", **form).document()
+    return document
+
+
+def bearer(token: str) -> dict[str, str]:
+    """Write the header field of a token."""
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.mark.parametrize("client", ["kong", "kong-es256"])
+def test_callers_tokens(
+    start_gateway: Callable[..., Gateway], keycloak: Keycloak, client: str
+) -> None:
+    """A token of any client of the realm is taken and sent on as it is."""
+    gateway = start_gateway(ISSUER=keycloak.issuer, **BEARER)
+    token = login(keycloak, client=client)["access_token"]
+
+    answers = [gateway.get("/anything", bearer(token)) for _ in range(2)]
+
+    assert [200, 200] == [answer.status for answer in answers]
+    assert token == forwarded(answers[0])
+    assert ["token", "memory"] == [gateway.cache_of(answer) for answer in answers]
+
+
+@pytest.mark.parametrize("name", ["id_token", "refresh_token"])
+def test_other_tokens(start_gateway: Callable[..., Gateway], keycloak: Keycloak, name: str) -> None:
+    """J17: the other tokens of the same answer are refused, whatever their audience."""
+    settings = {"AUTH_METHODS": "bearer", "INSECURE_ACCEPT_ANY_AUDIENCE": "true"}
+    gateway = start_gateway(ISSUER=keycloak.issuer, **settings)
+
+    answer = gateway.get("/anything", bearer(login(keycloak)[name]))
+
+    assert 401 == answer.status
+    assert 'error="invalid_token"' in (answer.header("WWW-Authenticate") or "")
+
+
+@pytest.mark.parametrize(
+    ("rules", "john", "anna"),
+    [
+        pytest.param({"ROLES_REQUIRED": "api-admin"}, 403, 200, id="realm-role"),
+        pytest.param({"ROLES_REQUIRED": "api-user"}, 200, 200, id="composite-role"),
+        pytest.param(
+            {"ROLES_CLAIM": "resource_access.kong.roles", "ROLES_REQUIRED": "writer"},
+            403,
+            200,
+            id="client-role",
+        ),
+        pytest.param({"GROUPS_REQUIRED": "staff"}, 200, 403, id="group"),
+        pytest.param({"CLAIMS_REQUIRED": "groups=~ad*,azp=kong"}, 403, 200, id="claims"),
+        pytest.param({"CLAIMS_FORBIDDEN": "groups=staff"}, 403, 200, id="forbidden-value"),
+    ],
+)
+def test_rules(
+    start_gateway: Callable[..., Gateway],
+    keycloak: Keycloak,
+    rules: dict[str, str],
+    john: int,
+    anna: int,
+) -> None:
+    """J23: a rule decides alike for a pair and for a token, the first time and the second."""
+    gateway = start_gateway(ISSUER=keycloak.issuer, **BEARER, **rules)
+    tokens = {user: login(keycloak, user)["access_token"] for user in ("john", "anna")}
+    assert claims(tokens["john"])["preferred_username"] == "john"
+    for user, password, status in (("john", "doe", john), ("anna", "anna", anna)):
+        for headers in (bearer(tokens[user]), basic(user, password)) * 2:
+            assert status == gateway.get("/anything", headers).status
