@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 
-from gateway.logs.lines import escape, quote, timestamp
+from gateway.logs.lines import escape, quote, quote_word, timestamp
 from gateway.record import record
 
 if TYPE_CHECKING:
@@ -60,13 +60,14 @@ class AccessLog:
 
 def _json(entry: AccessEntry, now: float) -> str:
     """Return the line as JSON; spelled out, because encoding a dictionary takes twice as long."""
+    cause = "null" if entry.cause is None else quote(entry.cause)
     return (
         f'{{"time":"{timestamp(now)}","level":"info","logger":"gateway.access",'
         f'"message":"request","request_id":{quote(entry.request_id)},'
-        f'"method":{quote(entry.method)},"path":{quote(entry.path)},"status":{entry.status:d},'
-        f'"duration_ms":{entry.duration_ms:.3f},"grant":{quote(entry.grant)},'
-        f'"cache":{quote(entry.cache)},"user":{quote(entry.user)},"error":{quote(entry.error)},'
-        f'"cause":{quote(entry.cause)}}}\n'
+        f'"method":{quote_word(entry.method)},"path":{quote(entry.path)},"status":{entry.status:d},'
+        f'"duration_ms":{entry.duration_ms:.3f},"grant":{quote_word(entry.grant)},'
+        f'"cache":{quote_word(entry.cache)},"user":{quote(entry.user)},'
+        f'"error":{quote_word(entry.error)},"cause":{cause}}}\n'
     )
 
 

@@ -9,6 +9,7 @@ import json
 import threading
 import time
 from collections import deque
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ MAX_VALUE: Final = 256  # characters
 MAX_LINES: Final = 10_000  # waiting to be written; more are dropped and counted
 CLOSE_WITHIN: Final = 1.0  # seconds a stream has to take the last lines
 
-_encode = json.JSONEncoder().encode  # ASCII only, so bidi controls and C1 become escapes too
+_encode = json.encoder.encode_basestring_ascii  # so bidi controls and C1 become escapes too
 _second: list[Any] = [None, ""]  # the last second written, and its spelling
 
 
@@ -38,15 +39,21 @@ def quote(value: str | None, limit: int = MAX_VALUE) -> str:
         return "null"
     if len(value) > limit:
         value = value[: limit - 1] + "…"
-    return _encode(value).replace("\x7f", "\\u007f")
+    spelled = _encode(value)
+    return spelled.replace("\x7f", "\\u007f") if "\x7f" in spelled else spelled
+
+
+# For words that come again and again: names of methods, grants and errors.
+quote_word = lru_cache(maxsize=1024)(quote)
 
 
 def timestamp(now: float) -> str:
     """Return the time in UTC to the millisecond (RFC 3339)."""
-    seconds, milliseconds = divmod(int(now * 1000), 1000)
+    total = int(now * 1000)
+    seconds = total // 1000
     if seconds != _second[0]:
         _second[:] = [seconds, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))]
-    return f"{_second[1]}.{milliseconds:03d}Z"
+    return f"{_second[1]}.{total - seconds * 1000:03d}Z"
 
 
 class LineWriter:
