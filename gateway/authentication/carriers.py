@@ -54,6 +54,11 @@ class Carriers:
     hide: bool = True
     copied: frozenset[str] = frozenset()
 
+    @property
+    def only_header(self) -> bool:
+        """Whether nothing else of a request is looked at."""
+        return self.header and not (self.query or self.body or self.copied)
+
     async def find(self, head: RequestHead, body: Body) -> Found | None:
         """Return the credentials of the request; two of them raise ``RequestError``."""
         found = await self._find(head, body)

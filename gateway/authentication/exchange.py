@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gateway.authentication import Authentication, Source
+from gateway.authentication.known_values import KnownValues
 from gateway.authentication.token_requests import Exchange
 from gateway.metrics import MEMORY_HIT, MEMORY_MISS
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from gateway.authentication.carriers import Carriers, Found
     from gateway.authentication.cold_path import ColdPath
-    from gateway.authentication.entries import Entries
+    from gateway.authentication.entries import Entries, Entry
     from gateway.authentication.grant_choice import GrantChoice
     from gateway.authentication.token_requests import TokenRequestPlan
     from gateway.oauth.credentials import Challenge
@@ -56,6 +57,8 @@ class ExchangeAuthenticator:
         self._now = now
         self._metadata: ProviderMetadata | None = None
         self._deriver: Deriver | None = None
+        self._only_header = carriers.only_header
+        self._known = KnownValues()
 
     @property
     def challenge(self) -> Challenge:
@@ -64,6 +67,9 @@ class ExchangeAuthenticator:
 
     async def authenticate(self, head: RequestHead, body: Body) -> Authentication | None:
         """Return who is calling; a memory hit completes without suspending."""
+        recalled = self._recall(head) if self._only_header else None
+        if recalled is not None:
+            return recalled
         found = await self._carriers.find(head, body)
         if found is None:
             return None
@@ -72,14 +78,45 @@ class ExchangeAuthenticator:
         deriver = self._derive()
         key = deriver.key(mode, credentials.identifier, credentials.secret, found.copied)
         entry = self._entries.find(key, self._now())
-        if entry is not None and entry.principal.thumbprint in self._provider.keys.thumbprints:
-            MEMORY_HIT.inc()
-            entry.used = True
+        if entry is not None and self._stands(entry):
+            self._know(head, key)
             return Authentication(entry.principal, Source.MEMORY, found.target, found.body)
         MEMORY_MISS.inc()
         older = deriver.older_keys(mode, credentials.identifier, credentials.secret, found.copied)
         exchange = Exchange(key, older, mode, credentials, found.copied, self._address_of(head))
         return await self._obtain(exchange, found)
+
+    def _recall(self, head: RequestHead) -> Authentication | None:
+        """Return who is calling if this very field value was taken before and is still kept.
+
+        Only where nothing but the header is looked at: elsewhere every place has to be.
+        """
+        values = head.fields.get(b"authorization")
+        if values is None or len(values) != 1:
+            return None
+        hashed = self._known.hash(values[0])
+        key = self._known.find(hashed)
+        if key is None or self._provider.require_metadata() is not self._metadata:
+            return None
+        entry = self._entries.find(key, self._now())
+        if entry is None:
+            self._known.discard(hashed)
+            return None
+        if not self._stands(entry):
+            return None
+        return Authentication(entry.principal, Source.MEMORY, head.target, None)
+
+    def _know(self, head: RequestHead, key: bytes) -> None:
+        if self._only_header:
+            self._known.keep(self._known.hash(head.values(b"authorization")[0]), key)
+
+    def _stands(self, entry: Entry) -> bool:
+        """Tell whether the key that verified the entry's token is still the provider's."""
+        if entry.principal.thumbprint not in self._provider.keys.thumbprints:
+            return False
+        MEMORY_HIT.inc()
+        entry.used = True
+        return True
 
     async def _obtain(self, exchange: Exchange, found: Found) -> Authentication:
         entry, source = await self._cold_path.obtain(exchange)
@@ -92,6 +129,7 @@ class ExchangeAuthenticator:
         if metadata is not self._metadata or self._deriver is None:
             plan = self._plan
             self._metadata = metadata
+            self._known.clear()
             self._deriver = self._keys.deriver(
                 issuer=metadata.issuer,
                 token_endpoint=metadata.token_endpoint,
