@@ -12,7 +12,7 @@ from aiohttp import web
 from gateway.metrics import CONTENT_TYPE, write_metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from gateway.provider.client import Provider
     from gateway.token_cache.purge import PurgeResult
@@ -20,25 +20,26 @@ if TYPE_CHECKING:
     CacheProbe = Callable[[], Awaitable[bool]]
     Purge = Callable[[str | None], Awaitable[PurgeResult]]
 
+_READY = {"provider": "discovered", "keys": "loaded"}
 _NO_STORE = {"Cache-Control": "no-store", "Server": "bearergate"}
 
 
 class Admin:
     """The admin port; ``probe_cache`` is ``None`` for the in-process cache.
 
-    ``client_key_set`` are the gateway's own public keys, for the provider to fetch. ``purge``
-    forgets what is cached for a user, or everything.
+    ``providers`` tells those in use by name, ``client_key_set`` the gateway's own public keys,
+    for the provider to fetch. ``purge`` forgets what is cached for a user, or everything.
     """
 
     def __init__(
         self,
-        provider: Provider,
+        providers: Callable[[], Mapping[str, Provider]],
         probe_cache: CacheProbe | None,
-        client_key_set: bytes,
+        client_key_set: Callable[[], bytes],
         *,
         purge: Purge,
     ) -> None:
-        self._provider = provider
+        self._providers = providers
         self._probe_cache = probe_cache
         self._client_key_set = client_key_set
         self._purge = purge
@@ -59,22 +60,25 @@ class Admin:
     async def _readyz(self, _: web.Request) -> web.Response:
         """Answer 200 when logins can work, else 503.
 
-        A cache that is not reachable is reported and does not make the gateway unready: it serves
-        on without it. The upstream is not asked.
+        With several providers one that works is enough, because the routes of the others would be
+        no better off without the gateway. A cache that is not reachable is reported and does not
+        make the gateway unready: it serves on without it. The upstream is not asked.
         """
-        ready = self._provider.discovered and self._provider.keys.loaded
-        document = {
+        states = {name: _state(each) for name, each in self._providers().items()}
+        ready = not states or _READY in states.values()
+        document: dict[str, object] = {
             "status": "ready" if ready else "not ready",
-            "provider": "discovered" if self._provider.discovered else "not discovered",
-            "keys": "loaded" if self._provider.keys.loaded else "not loaded",
+            **{key: _worst(key, states.values()) for key in _READY},
             "cache": await self._cache(),
         }
+        if len(states) > 1:
+            document["providers"] = states
         return web.json_response(document, status=200 if ready else 503, headers=_NO_STORE)
 
     async def _jwks(self, _: web.Request) -> web.Response:
         """Answer the keys the gateway authenticates with at the provider (RFC 7517 §5)."""
         return web.Response(
-            body=self._client_key_set, content_type="application/json", headers=_NO_STORE
+            body=self._client_key_set(), content_type="application/json", headers=_NO_STORE
         )
 
     async def _metrics(self, _: web.Request) -> web.Response:
@@ -107,3 +111,14 @@ class Admin:
         if self._probe_cache is None:
             return "in process"
         return "reachable" if await self._probe_cache() else "not reachable"
+
+
+def _state(provider: Provider) -> dict[str, str]:
+    return {
+        "provider": "discovered" if provider.discovered else "not discovered",
+        "keys": "loaded" if provider.keys.loaded else "not loaded",
+    }
+
+
+def _worst(key: str, states: Iterable[dict[str, str]]) -> str:
+    return next((each[key] for each in states if each[key] != _READY[key]), _READY[key])

@@ -71,12 +71,13 @@ def _check(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     from gateway.app import serving  # noqa: PLC0415 - `check` and `--help` need not load the servers
 
-    settings = _load(arguments).settings
+    loaded = _load(arguments)
+    settings = loaded.settings
     logs.configure(settings.log_level, settings.log_format)
     _forbid_core_dumps()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
-            runner.run(serving.run(settings))
+            runner.run(serving.run(loaded))
         except asyncio.CancelledError:
             return FAILED
     return FINE

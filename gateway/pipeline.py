@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gateway import routing
 from gateway.authorization import Deny, decide, denied
 from gateway.errors import (
     AuthenticationError,
@@ -16,6 +15,7 @@ from gateway.errors import (
     MissingCredentialsError,
 )
 from gateway.record import record
+from gateway.routing.table import RouteTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,14 +37,14 @@ class Pipeline:
     """Decides about requests, one ``RequestHead`` at a time."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
-        self._routes = tuple(routes)
+        self._table = RouteTable(routes)
 
     async def admit(self, head: RequestHead, body: Body) -> Admission:
         """Return the admission of a request, or raise the ``GatewayError`` that is its answer.
 
         A caller whose credentials are cached is admitted without suspending.
         """
-        route = routing.match(self._routes, head)
+        route = self._table.match(head)
         if not route.authenticators:
             return Admission(route, None)
         authentication = await self._authenticate(route, head, body)

@@ -18,6 +18,7 @@ from tests.fakes.upstream import RecordingUpstream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from pathlib import Path
 
     StartGateway = Callable[..., Awaitable[Gateway]]
     Call = Callable[[Gateway], Awaitable[RawCaller]]
@@ -41,10 +42,10 @@ async def upstream() -> AsyncIterator[RecordingUpstream]:
 async def start_gateway(
     provider: FakeProvider, upstream: RecordingUpstream
 ) -> AsyncIterator[StartGateway]:
-    """Return a function that composes and starts a gateway with the given settings."""
+    """Return a function that composes and starts a gateway with a file and other settings."""
     async with AsyncExitStack() as stack:
 
-        async def start(**settings: str) -> Gateway:
+        async def start(config: Path | None = None, /, **settings: str) -> Gateway:
             environ = {
                 "ISSUER": provider.issuer,
                 "CLIENT_ID": provider.client_id,
@@ -56,8 +57,8 @@ async def start_gateway(
                 "SHUTDOWN_GRACE": "1",
                 **settings,
             }
-            loaded = load(None, {name: value for name, value in environ.items() if value})
-            return await stack.enter_async_context(Gateway(loaded.settings))
+            loaded = load(config, {name: value for name, value in environ.items() if value})
+            return await stack.enter_async_context(Gateway(loaded.settings, loaded.routes))
 
         yield start
 

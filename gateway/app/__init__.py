@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
 from gateway.admin import Admin
-from gateway.app.exchange import compose
+from gateway.app.exchange import EXCHANGE
 from gateway.app.footing import prepare
 from gateway.app.limits import limits_of
 from gateway.app.listening import listen
+from gateway.app.parts import Parts
+from gateway.app.providers import discovered
 from gateway.app.reloads import Reloads
-from gateway.authorization import ClaimRule, Policy, Requirement
+from gateway.app.routes import compose_routes
+from gateway.app.store import open_purger, open_store
 from gateway.forwarding.upstream import Forwarder
 from gateway.pipeline import Pipeline
-from gateway.provider.addresses import ProviderResolver
-from gateway.provider.client import Provider
-from gateway.provider.guard import Guard
-from gateway.provider.transport import Transport
-from gateway.routing import Route, read_upstream
 from gateway.server import ProxyServer
 from gateway.server.trust import TrustedProxies
 from gateway.server.tunnels import TunnelLimits, Tunnels
+from gateway.settings import default_plan
 
 if TYPE_CHECKING:
-    from gateway.app.footing import Footing
-    from gateway.settings import Settings
+    from collections.abc import Sequence
 
-# How long the proxy port waits for the first answer of the provider before it opens anyway.
-FIRST_DISCOVERY = 2.0
+    from gateway.app.footing import Footing
+    from gateway.settings import RoutePlan, Settings
 
 
 class Gateway:
@@ -40,8 +37,10 @@ class Gateway:
     ``reloads`` renews what can be renewed while it runs.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, routes: Sequence[RoutePlan] = ()) -> None:
         self._settings = settings
+        self._plans = tuple(routes) or (default_plan(settings),)
+        self._parts = Parts()
         self._stack = AsyncExitStack()
         self.reloads = Reloads()
         self.port = 0
@@ -58,32 +57,34 @@ class Gateway:
 
     async def _start(self, stack: AsyncExitStack) -> None:
         """Open everything that must be closed again."""
-        settings = self._settings
-        footing = prepare(settings)
+        settings, parts = self._settings, self._parts
+        footing = prepare(settings, self._plans)
         stack.callback(footing.close)
-        provider = await _open_provider(settings, stack)
+        store = open_store(settings, stack)
+        stack.push_async_callback(parts.close)
+        purger = await open_purger(store, stack)
+        stack.push_async_callback(parts.close_kind, EXCHANGE)
+        trusted = TrustedProxies(settings.trusted_proxies)
+        composed = await compose_routes(self._plans, store, parts, trusted.caller)
         forwarder = Forwarder(
             timeout=settings.upstream_timeout,
             connect_timeout=settings.upstream_connect_timeout,
             ca_file=settings.upstream_ca_file,
         )
         stack.callback(forwarder.close)
-        trusted = TrustedProxies(settings.trusted_proxies)
-        exchange = await compose(settings, provider, footing.own.client, trusted.caller, stack)
-        upstream = read_upstream(settings.upstream_url)
         server = ProxyServer(
-            Pipeline([Route("default", upstream, exchange.authenticators, _policy(settings))]),
+            Pipeline(composed.routes),
             forwarder,
             limits=limits_of(settings),
             trusted=trusted,
             tunnels=_tunnels(settings, forwarder),
         )
-        await _discover(provider, stack)
+        await discovered(composed.known.values())
         proxy = web.ServerRunner(server, shutdown_timeout=settings.shutdown_grace)
         await self._listen(proxy, footing, stack)
         # Opened last and closed first: who is ready takes requests, who drains is not ready.
-        probe = None if exchange.redis is None else exchange.redis.ping
-        admin = Admin(provider, probe, footing.own.key_set, purge=exchange.purger.purge)
+        probe = None if store.redis is None else store.redis.ping
+        admin = Admin(lambda: composed.known, probe, lambda: composed.key_set, purge=purger.purge)
         runner = web.AppRunner(admin.application(), access_log=None)
         self.admin_port = await listen(
             runner, footing.admin, "ADMIN_PORT", settings.admin_host, stack
@@ -104,42 +105,6 @@ class Gateway:
         self.port = await listen(proxy, sockets, "PORT", host, stack, ssl_context=context)
 
 
-async def _open_provider(settings: Settings, stack: AsyncExitStack) -> Provider:
-    transport = await stack.enter_async_context(
-        Transport(
-            timeout=settings.idp_timeout,
-            connect_timeout=settings.idp_connect_timeout,
-            ca_file=settings.idp_ca_file,
-            cert_file=settings.client_cert_file,
-            key_file=settings.client_key_file,
-            resolver=ProviderResolver(settings.issuer),
-        )
-    )
-    return Provider(
-        settings.issuer,
-        transport,
-        Guard(settings.idp_max_concurrency, settings.idp_max_queue),
-        insecure_allow_http=settings.insecure_allow_http_issuer,
-        endpoint_hosts=settings.idp_endpoint_hosts,
-        timeout=settings.idp_timeout,
-    )
-
-
-async def _discover(provider: Provider, stack: AsyncExitStack) -> None:
-    """Keep the provider's metadata and keys in the background; wait a little for the first."""
-    keeper = asyncio.create_task(provider.keep())
-
-    async def stop() -> None:
-        keeper.cancel()
-        with suppress(asyncio.CancelledError):
-            await keeper
-
-    stack.push_async_callback(stop)
-    with suppress(TimeoutError):
-        async with asyncio.timeout(FIRST_DISCOVERY):
-            await provider.attempted.wait()
-
-
 def _tunnels(settings: Settings, forwarder: Forwarder) -> Tunnels | None:
     if not settings.websockets:
         return None
@@ -150,17 +115,3 @@ def _tunnels(settings: Settings, forwarder: Forwarder) -> Tunnels | None:
         origins=frozenset(origin.encode("ascii") for origin in settings.websocket_origins),
     )
     return Tunnels(forwarder, limits)
-
-
-def _policy(settings: Settings) -> Policy:
-    pairs = (
-        ("audience_required", settings.audience_claim, settings.audience_required),
-        ("scopes_required", settings.scopes_claim, settings.scopes_required),
-        ("roles_required", settings.roles_claim, settings.roles_required),
-        ("groups_required", settings.groups_claim, settings.groups_required),
-    )
-    return Policy(
-        tuple(Requirement(*each) for each in pairs if each[2]),
-        tuple(ClaimRule.read(*each) for each in settings.claims_required),
-        tuple(ClaimRule.read(*each) for each in settings.claims_forbidden),
-    )

@@ -2,248 +2,155 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING
 
 from gateway.app.callers import bearer_authenticators
-from gateway.authentication import Authenticator, Principal
-from gateway.authentication.attempts import PATIENCE, AttemptLimits, AttemptsLimiter
+from gateway.app.parts import made_of
+from gateway.app.providers import run_in_background
 from gateway.authentication.callers_tokens import CallersTokens, KnownTokens
 from gateway.authentication.carriers import Carriers
 from gateway.authentication.cold_path import ColdPath
-from gateway.authentication.entries import Entries, Entry, Lifetimes
+from gateway.authentication.entries import Entries
+from gateway.authentication.entries import Lifetimes as EntryLifetimes
 from gateway.authentication.exchange import ExchangeAuthenticator
 from gateway.authentication.grant_choice import GrantChoice, Mode
 from gateway.authentication.refusals import Refusals
 from gateway.authentication.renewal import Renewer
-from gateway.authentication.sessions import Sessions
 from gateway.authentication.token_requests import TokenRequestPlan, TokenRequests
 from gateway.authentication.verification import Verifier
-from gateway.logs import Pseudonyms
 from gateway.oauth.credentials import Challenge, Kind
 from gateway.oauth.metadata import issuers_of
-from gateway.token_cache.bus import Bus
-from gateway.token_cache.ledger import PurgeLedger
-from gateway.token_cache.lock import SharedFlights
-from gateway.token_cache.memory import MemoryCache
-from gateway.token_cache.purge import Purger
-from gateway.token_cache.redis import RedisTokenCache
-from gateway.token_cache.sealing import SealingKeys
+from gateway.settings.model.authentication import Callers, TokenRequest
+from gateway.settings.model.authorization import Rules
+from gateway.settings.model.cache import Lifetimes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
     from contextlib import AsyncExitStack
-    from typing import Any
 
+    from gateway.app.parts import Parts
+    from gateway.app.providers import OpenProvider
+    from gateway.app.store import Store
+    from gateway.authentication import Authenticator
     from gateway.oauth.client_auth import Client
-    from gateway.provider.client import Provider
     from gateway.request import RequestHead
     from gateway.settings import Settings
 
-T = TypeVar("T")
-
 REALM = "bearergate"
-# A verified token with its claims weighs a few kilobytes; this bounds the cache by memory too.
-BYTES_PER_ENTRY = 16 * 1024
+EXCHANGE = "exchange"  # the kind of part that uses the providers and the store
 _KIND_OF_METHOD = {"password": Kind.PASSWORD, "client_credentials": Kind.CLIENT_CREDENTIALS}
 
 
-@dataclass(frozen=True, slots=True)
-class Composed:
-    """The authenticators, and what the admin port does with its caches."""
-
-    authenticators: tuple[Authenticator, ...]
-    purger: Purger
-    redis: RedisTokenCache | None
+# What is kept of an exchange depends on these, beside the provider and its registration.
+_KEPT_WITH = (*Lifetimes.model_fields, "leeway")
+_ASKED_WITH = ("scopes", "client_credentials_scopes", "audience", "token_post_args")
+_TOLD_WITH = (*Callers.model_fields, *TokenRequest.model_fields, *Rules.model_fields)
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
-    """What the replicas share through Redis."""
+class Exchanges:
+    """What exchanges credentials and knows tokens of one provider, and what is kept of it."""
 
-    redis: RedisTokenCache
-    bus: Bus
-    flights: SharedFlights
+    plan: TokenRequestPlan
+    entries: Entries
+    cold_path: ColdPath
+    tokens: CallersTokens
 
 
-async def compose(
+async def obtain_authenticators(
     settings: Settings,
-    provider: Provider,
-    client: Client,
+    provider: OpenProvider,
+    store: Store,
+    parts: Parts,
     address_of: Callable[[RequestHead], str],
-    stack: AsyncExitStack,
-) -> Composed:
-    """Return the exchange of these settings; what it opens is closed with ``stack``.
+) -> tuple[Authenticator, ...]:
+    """Return how callers of a route show who they are; routes with the same settings share it.
 
     ``address_of`` tells the address refused attempts are counted for.
     """
-    keys = SealingKeys([secret.get_secret_value().encode() for secret in settings.cache_secret])
-    pseudonyms = Pseudonyms(_derived(settings, b"bearergate pseudonyms"))
-    caches = _open_caches(settings, keys, stack)
-    plan = _plan(settings, client)
-    requests = TokenRequests(provider, plan)
-    purger = await _open_purger(settings, caches, requests, stack)
-    verifier = Verifier(provider, leeway=settings.leeway, pseudonym=pseudonyms.of)
-    entries = _entries(settings, caches, requests, verifier)
-    carriers = _carriers(settings)
-    tokens = CallersTokens(provider, verifier, keys=keys, known=caches.known(settings))
-    stack.push_async_callback(tokens.aclose)
-    bearer = bearer_authenticators(settings, tokens, carriers, REALM)
-    authenticator = ExchangeAuthenticator(
-        provider,
-        entries,
-        _open_cold_path(settings, caches, entries, requests, stack),
-        carriers=carriers,
-        choice=GrantChoice(_basic_mode(settings), settings.client_credentials_ids),
-        plan=plan,
-        keys=keys,
-        challenge=Challenge("Basic", REALM),
-        address_of=address_of,
+    key = made_of(settings, (*_KEPT_WITH, *_ASKED_WITH), EXCHANGE, provider.key)
+    exchanges = await parts.obtain(key, lambda stack: _open(settings, provider, store, stack))
+
+    async def open_authenticators(_: AsyncExitStack) -> tuple[Authenticator, ...]:
+        carriers = _carriers(settings)
+        authenticator = ExchangeAuthenticator(
+            provider.provider,
+            exchanges.entries,
+            exchanges.cold_path,
+            carriers=carriers,
+            choice=GrantChoice(_basic_mode(settings), settings.client_credentials_ids),
+            plan=exchanges.plan,
+            keys=store.keys,
+            challenge=Challenge("Basic", REALM),
+            address_of=address_of,
+        )
+        exchange = (authenticator,) if _places(settings) else ()
+        return (*bearer_authenticators(settings, exchanges.tokens, carriers, REALM), *exchange)
+
+    return await parts.obtain(
+        made_of(settings, _TOLD_WITH, "authenticators", key), open_authenticators
     )
-    exchange = (authenticator,) if _places(settings) else ()
-    return Composed((*bearer, *exchange), purger, caches.redis)
 
 
-def _entries(
-    settings: Settings, caches: _Caches, requests: TokenRequests, verifier: Verifier
-) -> Entries:
-    return Entries(
-        caches.memory,
-        caches.redis,
-        ledger=caches.ledger,
-        owners=caches.owners,
+async def _open(
+    settings: Settings, provider: OpenProvider, store: Store, stack: AsyncExitStack
+) -> Exchanges:
+    """Open what every route shares that keeps the same tokens for as long."""
+    issuer = issuers_of(settings.issuer)[0]
+    plan = _plan(settings, provider.own.client)
+    requests = TokenRequests(provider.provider, plan)
+    registration = _registration(issuer, settings.client_id)
+    store.registrations[registration] = requests
+    owners = partial(store.keys.owners, issuer)
+    verifier = Verifier(provider.provider, leeway=settings.leeway, pseudonym=store.pseudonyms().of)
+    entries = Entries(
+        store.memory,
+        store.redis,
+        ledger=store.ledger,
+        owners=owners,
         requests=requests,
         verifier=verifier,
-        lifetimes=Lifetimes(settings.cache_ttl_max, settings.cache_margin),
+        lifetimes=EntryLifetimes(settings.cache_ttl_max, settings.cache_margin),
+        registration=registration,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Caches:
-    memory: MemoryCache[Entry]
-    refusals: MemoryCache[bool]
-    tokens: MemoryCache[Principal]
-    ledger: PurgeLedger
-    shared: Shared | None
-    owners: Callable[[str], tuple[bytes, ...]]
-
-    def known(self, settings: Settings) -> KnownTokens:
-        """Return where callers' tokens are known."""
-        return KnownTokens(self.tokens, self.ledger, self.owners, settings.cache_ttl_max)
-
-    @property
-    def redis(self) -> RedisTokenCache | None:
-        return None if self.shared is None else self.shared.redis
-
-    @property
-    def flights(self) -> SharedFlights | None:
-        return None if self.shared is None else self.shared.flights
-
-
-def _open_caches(settings: Settings, keys: SealingKeys, stack: AsyncExitStack) -> _Caches:
-    return _Caches(
-        memory=_memory(settings, Entry),
-        refusals=_memory(settings, bool),
-        tokens=_memory(settings, Principal),
-        ledger=PurgeLedger(),
-        shared=_open_shared(settings, keys, stack),
-        owners=lambda name: keys.owners(issuers_of(settings.issuer)[0], name),
+    cold_path = _open_cold_path(settings, provider, store, entries, stack)
+    known = KnownTokens(store.tokens, store.ledger, owners, settings.cache_ttl_max)
+    tokens = CallersTokens(
+        provider.provider, verifier, keys=store.keys, known=known, kept_for=plan.kept_for
     )
-
-
-async def _open_purger(
-    settings: Settings, caches: _Caches, requests: TokenRequests, stack: AsyncExitStack
-) -> Purger:
-    """Return what purges; at the end of the process the sessions nobody else uses are ended."""
-    sessions = Sessions(
-        requests, caches.memory, revoke=settings.revoke_on_purge, alone=caches.shared is None
-    )
-    purger = Purger(
-        caches.ledger,
-        [caches.memory],
-        owners=caches.owners,
-        others=[caches.refusals, caches.tokens],
-        redis=caches.redis,
-        bus=None if caches.shared is None else caches.shared.bus,
-        on_purged=sessions.end_purged if settings.revoke_on_purge else None,
-    )
-    if caches.shared is not None:
-        await stack.enter_async_context(caches.shared.bus)
-    stack.push_async_callback(sessions.end_all)
-    return purger
+    stack.push_async_callback(tokens.aclose)
+    return Exchanges(plan, entries, cold_path, tokens)
 
 
 def _open_cold_path(
     settings: Settings,
-    caches: _Caches,
+    provider: OpenProvider,
+    store: Store,
     entries: Entries,
-    requests: TokenRequests,
     stack: AsyncExitStack,
 ) -> ColdPath:
-    renewer = Renewer(entries, requests, shared=caches.flights, ttl_max=settings.cache_ttl_max)
-    _run_in_background(renewer.run(), stack)
-    attempts = _attempts(settings, caches.redis)
-    stack.push_async_callback(attempts.aclose)
+    requests = entries.requests
+    renewer = Renewer(entries, requests, shared=store.flights, ttl_max=settings.cache_ttl_max)
+    run_in_background(renewer.run(), stack)
     cold_path = ColdPath(
         entries,
         requests,
-        refusals=Refusals(caches.refusals, settings.cache_ttl_neg),
-        attempts=attempts,
-        shared=caches.flights,
-        pseudonym=Pseudonyms(_derived(settings, b"bearergate pseudonyms")).of,
+        refusals=Refusals(store.refusals, settings.cache_ttl_neg),
+        attempts=provider.attempts,
+        shared=store.flights,
+        pseudonym=store.pseudonyms().of,
     )
     stack.push_async_callback(cold_path.aclose)
     return cold_path
 
 
-def _open_shared(settings: Settings, keys: SealingKeys, stack: AsyncExitStack) -> Shared | None:
-    """Return what is shared through Redis, ``None`` without one; the bus is not started yet."""
-    url = settings.redis_url.get_secret_value()
-    if not url:
-        return None
-    redis = RedisTokenCache.connect(url, keys, ttl_max=settings.cache_ttl_max)
-    stack.push_async_callback(redis.aclose)
-    bus = Bus(redis.link, keys)
-    flights = SharedFlights(redis.link, bus, keys, longest=_longest_flight(settings))
-    stack.push_async_callback(flights.aclose)
-    return Shared(redis, bus, flights)
-
-
-def _run_in_background(work: Coroutine[Any, Any, None], stack: AsyncExitStack) -> None:
-    task = asyncio.create_task(work)
-
-    async def stop() -> None:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-    stack.push_async_callback(stop)
-
-
-def _memory(settings: Settings, _: type[T]) -> MemoryCache[T]:
-    return MemoryCache(settings.cache_max_entries, settings.cache_max_entries * BYTES_PER_ENTRY)
-
-
-def _derived(settings: Settings, purpose: bytes) -> bytes:
-    newest = settings.cache_secret[0].get_secret_value().encode()
-    return hashlib.sha256(purpose + newest).digest()
-
-
-def _attempts(settings: Settings, redis: RedisTokenCache | None) -> AttemptsLimiter:
-    limits = AttemptLimits.of(
-        settings.failed_logins_max, settings.failed_logins_window, settings.failed_logins_spacing
-    )
-    key = _derived(settings, b"bearergate attempts")
-    link = None if redis is None else redis.link
-    return AttemptsLimiter(limits, key=key, link=link, longest=_longest_flight(settings))
-
-
-def _longest_flight(settings: Settings) -> float:
-    """Return how long a flight lasts at most: in line, two calls, and a fetch of the keys."""
-    return PATIENCE + 3 * settings.idp_timeout
+def _registration(issuer: str, client_id: str) -> str:
+    """Return what stands for one client at one provider beside what is kept of it."""
+    parts = (len(issuer).to_bytes(4), issuer.encode(), client_id.encode())
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
 
 def _plan(settings: Settings, client: Client) -> TokenRequestPlan:
@@ -256,6 +163,7 @@ def _plan(settings: Settings, client: Client) -> TokenRequestPlan:
         client_credentials_scopes=settings.client_credentials_scopes,
         extra=extra,
         tells_address=settings.idp_tell_caller_address,
+        kept_for=tuple((name, f"{getattr(settings, name):g}") for name in _KEPT_WITH),
     )
 
 

@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING
 from aiohttp import http_parser
 
 from gateway.app.listening import Sockets, bind
+from gateway.app.providers import read_own_client
 from gateway.errors import ConfigurationError
-from gateway.provider.own_client import OwnClient, open_own_client
 from gateway.tls import CertificateError, ServerCertificate
 
 if TYPE_CHECKING:
-    from gateway.settings import Settings
+    from collections.abc import Iterable
+
+    from gateway.settings import RoutePlan, Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Footing:
-    """The gateway's sockets, one set of the proxy port for each worker, its key and certificate."""
+    """The gateway's sockets, one set of the proxy port for each worker, and its certificate."""
 
-    own: OwnClient
     certificate: ServerCertificate | None
     proxy: tuple[Sockets, ...]
     admin: Sockets
@@ -36,10 +37,12 @@ class Footing:
                 each.close()
 
 
-def prepare(settings: Settings, workers: int = 1) -> Footing:
+def prepare(settings: Settings, plans: Iterable[RoutePlan], workers: int = 1) -> Footing:
     """Return what the settings ask for; what cannot be had raises ``ConfigurationError``."""
     _require_c_parser()
-    own = _own_client(settings)
+    for plan in plans:
+        if not plan.public:
+            read_own_client(plan.settings)
     certificate = _certificate(settings)
     with ExitStack() as stack:
         proxy = bind("PORT", settings.host, settings.port, copies=workers)
@@ -48,7 +51,7 @@ def prepare(settings: Settings, workers: int = 1) -> Footing:
                 stack.callback(each.close)
         (admin,) = bind("ADMIN_PORT", settings.admin_host, settings.admin_port)
         stack.pop_all()
-    return Footing(own, certificate, proxy, admin)
+    return Footing(certificate, proxy, admin)
 
 
 def _certificate(settings: Settings) -> ServerCertificate | None:
@@ -58,18 +61,6 @@ def _certificate(settings: Settings) -> ServerCertificate | None:
         return ServerCertificate(settings.tls_cert_file, settings.tls_key_file)
     except CertificateError as exc:
         raise ConfigurationError(f"TLS_CERT_FILE: {exc}") from exc
-
-
-def _own_client(settings: Settings) -> OwnClient:
-    return open_own_client(
-        settings.client_id,
-        settings.client_secret.get_secret_value(),
-        settings.client_auth,
-        alg=settings.client_alg,
-        audience=settings.client_assertion_audience,
-        key_file=settings.client_key_file,
-        cert_file=settings.client_cert_file,
-    )
 
 
 def _require_c_parser() -> None:

@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING
 from gateway.app import Gateway
 
 if TYPE_CHECKING:
-    from gateway.settings import Settings
+    from gateway.settings import Loaded, Settings
 
 _log = logging.getLogger(__name__)
 
 
-async def run(settings: Settings) -> None:
+async def run(loaded: Loaded) -> None:
     """Serve until SIGTERM or SIGINT, then drain; a second signal ends it at once.
 
     SIGHUP re-reads what can be renewed. An address that cannot be listened on raises
     ``ConfigurationError``.
     """
     stop = asyncio.Event()
-    gateway = Gateway(settings)
+    settings = loaded.settings
+    gateway = Gateway(settings, loaded.routes)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stop, asyncio.current_task())

@@ -15,7 +15,7 @@ from gateway.authentication.verification import name_of
 from gateway.metrics import MEMORY_HIT, MEMORY_MISS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from gateway.authentication import Principal
     from gateway.authentication.verification import Verifier
@@ -37,7 +37,7 @@ class KnownTokens:
 
 
 class CallersTokens:
-    """Finds out whose a token is."""
+    """Finds out whose a token is; ``kept_for`` tells apart what is kept with other lifetimes."""
 
     def __init__(
         self,
@@ -46,12 +46,14 @@ class CallersTokens:
         *,
         keys: SealingKeys,
         known: KnownTokens,
+        kept_for: Sequence[tuple[str, str]] = (),
         now: Callable[[], float] = time.time,
     ) -> None:
         self._provider = provider
         self._verifier = verifier
         self._keys = keys
         self._known = known
+        self._kept_for = kept_for
         self._now = now
         self._flights: Flights[tuple[Principal, Source]] = Flights()
         self._metadata: ProviderMetadata | None = None
@@ -97,5 +99,6 @@ class CallersTokens:
                 client_id="",
                 scope="",
                 audience="",
+                extra=self._kept_for,
             )
         return self._deriver

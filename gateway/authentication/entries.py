@@ -36,7 +36,10 @@ class Lifetimes:
 
 @dataclass(slots=True)
 class Entry:
-    """One cached exchange; ``used`` since it was made, times in seconds since the epoch."""
+    """One cached exchange; ``used`` since it was made, times in seconds since the epoch.
+
+    ``registration`` tells of which provider and client the refresh token is.
+    """
 
     principal: Principal
     identifier: str = field(repr=False)
@@ -44,28 +47,31 @@ class Entry:
     until: float
     exchanged_at: float
     refresh_token: str | None = field(default=None, repr=False)
+    registration: str = ""
     used: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a provider gave for credentials it took at ``exchanged_at``."""
+    """What a provider gave to a registration for credentials it took at ``exchanged_at``."""
 
     grant: str
     token_set: TokenSet
     exchanged_at: float
+    registration: str = ""
 
     def write(self) -> bytes:
         """Write the outcome for Redis; ``read`` reads it back."""
         token_set = replace(self.token_set, id_token=None)
-        return f"{self.grant} {self.exchanged_at!r}\n".encode("ascii") + token_set.write()
+        head = f"{self.grant} {self.exchanged_at!r} {self.registration}\n"
+        return head.encode("ascii") + token_set.write()
 
     @classmethod
     def read(cls, data: bytes) -> Outcome:
         """Read what ``write`` wrote; anything else raises ``ValueError``."""
         head, _, rest = data.partition(b"\n")
-        grant, _, exchanged_at = head.decode("ascii").partition(" ")
-        return cls(grant, TokenSet.read(rest), float(exchanged_at))
+        grant, exchanged_at, registration = head.decode("ascii").split(" ")
+        return cls(grant, TokenSet.read(rest), float(exchanged_at), registration)
 
 
 class Entries:
@@ -81,14 +87,16 @@ class Entries:
         requests: TokenRequests,
         verifier: Verifier,
         lifetimes: Lifetimes,
+        registration: str = "",
     ) -> None:
         self._memory = memory
         self._stored = stored
         self._ledger = ledger
         self._owners = owners
-        self._requests = requests
+        self.requests = requests
         self._verifier = verifier
         self._lifetimes = lifetimes
+        self._registration = registration
         self._on_renewable: Callable[[bytes, Entry, float], None] | None = None
 
     def find(self, key: bytes, now: float) -> Entry | None:
@@ -131,9 +139,8 @@ class Entries:
         if not self._keep(key, entry, ticket, now) or self._stored is None:
             return entry, False
         aliases = entry.owners[len(ticket.owners) :]
-        stored = await self._stored.store(
-            key, outcome.write(), entry.until, now, ticket, aliases=aliases
-        )
+        written = replace(outcome, registration=self._registration).write()
+        stored = await self._stored.store(key, written, entry.until, now, ticket, aliases=aliases)
         return entry, stored
 
     async def _make(self, identifier: str, outcome: Outcome, ticket: Ticket, now: float) -> Entry:
@@ -141,7 +148,7 @@ class Entries:
         principal = await self._verifier.verify(
             token_set,
             grant=grant,
-            client_id=self._requests.client_id(grant, identifier),
+            client_id=self.requests.client_id(grant, identifier),
             identifier=identifier,
             now=now,
         )
@@ -152,7 +159,15 @@ class Entries:
         # Only the gateway's own client can use a refresh token without the caller's secret.
         renewable = token_set.refresh_token if grant == "password" else None
         owners = (*ticket.owners, *self._aliases(principal, identifier))
-        return Entry(principal, identifier, owners, until, outcome.exchanged_at, renewable)
+        return Entry(
+            principal,
+            identifier,
+            owners,
+            until,
+            outcome.exchanged_at,
+            renewable,
+            self._registration,
+        )
 
     def _aliases(self, principal: Principal, identifier: str) -> tuple[bytes, ...]:
         """Return the pseudonyms of the name the provider has for somebody known by another."""

@@ -136,6 +136,10 @@ class ExchangeAuthenticator:
                 client_id=plan.client.client_id,
                 scope=plan.scopes,
                 audience="",
-                extra=(("client_credentials_scopes", plan.client_credentials_scopes), *plan.extra),
+                extra=(
+                    ("client_credentials_scopes", plan.client_credentials_scopes),
+                    *plan.kept_for,
+                    *plan.extra,
+                ),
             )
         return self._deriver

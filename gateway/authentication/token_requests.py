@@ -36,7 +36,8 @@ Pairs = tuple[tuple[str, str], ...]
 class TokenRequestPlan:
     """What the gateway puts into its token requests (RFC 6749 §4.3.2, §4.4.2).
 
-    With ``tells_address`` a login says for which address it is made.
+    With ``tells_address`` a login says for which address it is made; ``kept_for`` is what else
+    tells apart the results that are kept.
     """
 
     client: Client
@@ -44,6 +45,7 @@ class TokenRequestPlan:
     client_credentials_scopes: str
     extra: Pairs = field(repr=False)
     tells_address: bool = False
+    kept_for: Pairs = ()
 
 
 @dataclass(frozen=True, slots=True)

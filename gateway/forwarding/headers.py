@@ -85,9 +85,13 @@ def write_request_head(
     named = _named_by_connection(head.values(b"connection"))
     if drop_referer:
         named |= {b"referer"}
+    if upstream.stripped:
+        target = _rooted(target[len(upstream.stripped) :])
+    hosts = head.values(b"host") if upstream.preserve_host else ()
+    host = hosts[0] if hosts else upstream.host_field
     parts = [
         b"%b %b%b HTTP/1.1\r\nHost: %b\r\n"
-        % (head.method.encode(), upstream.path_prefix, target, upstream.host_field)
+        % (head.method.encode(), upstream.path_prefix, target, host)
     ]
     for name, value in head.headers:
         if _is_forwarded(name) and not (named and name.lower() in named):
@@ -99,6 +103,11 @@ def write_request_head(
         parts += (b"\r\nX-Forwarded-Host: ", forwarded.host)
     parts += (b"\r\nX-Request-Id: ", forwarded.request_id, _request_framing(head, body_length))
     return b"".join(parts)
+
+
+def _rooted(target: bytes) -> bytes:
+    """Return a target that is a path again after its begin was taken off (RFC 9112 §3.2.1)."""
+    return target if target.startswith(b"/") else b"/" + target
 
 
 # RFC 9110 §8.6: a method that anticipates content says so even when there is none.

@@ -75,7 +75,10 @@ class SwitchResponse(UpstreamResponse):
 
 
 class Forwarder:
-    """Sends requests to upstreams, one pool of connections each; times are in seconds."""
+    """Sends requests to upstreams, one pool of connections each; times are in seconds.
+
+    They and the trust anchors are for the upstreams that say nothing of their own.
+    """
 
     def __init__(self, *, timeout: float, connect_timeout: float, ca_file: Path | None) -> None:
         self._timeout = timeout
@@ -83,6 +86,7 @@ class Forwarder:
         self._tls = _tls_context(ca_file)
         self._loop = asyncio.get_running_loop()
         self._pools: dict[Upstream, UpstreamPool] = {}
+        self._by_way: dict[tuple[object, ...], UpstreamPool] = {}
 
     async def forward(
         self,
@@ -99,13 +103,15 @@ class Forwarder:
         its own ``GatewayError``. The time to answer counts from the end of the request.
         """
         pool = self._pool(upstream)
+        timeout = upstream.timeout or self._timeout
         connection = pool.find() or await pool.connect()
         connection.start(method, data, more=body is not None)
         upload = None
         if body is None:
-            connection.expect_head_within(self._timeout)
+            connection.expect_head_within(timeout)
         else:
-            upload = self._loop.create_task(self._send_body(connection, body, chunked=chunked))
+            sending = self._send_body(connection, body, timeout, chunked=chunked)
+            upload = self._loop.create_task(sending)
             upload.add_done_callback(_failure)
         try:
             head = await connection.read_head()
@@ -137,25 +143,32 @@ class Forwarder:
 
     def close(self) -> None:
         """Close every connection at once."""
-        for pool in self._pools.values():
+        for pool in self._by_way.values():
             pool.close()
 
     def _pool(self, upstream: Upstream) -> UpstreamPool:
         pool = self._pools.get(upstream)
         if pool is None:
-            pool = UpstreamPool(upstream, connect_timeout=self._connect_timeout, tls=self._tls)
-            self._pools[upstream] = pool
+            pool = self._by_way.get(upstream.way) or self._open_pool(upstream)
+            self._pools[upstream] = self._by_way[upstream.way] = pool
         return pool
 
+    def _open_pool(self, upstream: Upstream) -> UpstreamPool:
+        return UpstreamPool(
+            upstream,
+            connect_timeout=upstream.connect_timeout or self._connect_timeout,
+            tls=self._tls if upstream.ca_file is None else _tls_context(upstream.ca_file),
+        )
+
     async def _send_body(
-        self, connection: UpstreamConnection, body: RequestBody, *, chunked: bool
+        self, connection: UpstreamConnection, body: RequestBody, within: float, *, chunked: bool
     ) -> None:
         """Send the rest of the request; any failure closes the connection unfinished."""
         try:
             while data := await body.next_part():
-                await self._write(connection, write_chunk(data) if chunked else data)
+                await _write(connection, write_chunk(data) if chunked else data, within)
             if chunked:
-                await self._write(connection, LAST_CHUNK)
+                await _write(connection, LAST_CHUNK, within)
         except UpstreamError as error:
             connection.fail(error)
         except BaseException:
@@ -163,14 +176,15 @@ class Forwarder:
             raise
         else:
             connection.sent()
-            connection.expect_head_within(self._timeout)
+            connection.expect_head_within(within)
 
-    async def _write(self, connection: UpstreamConnection, data: bytes) -> None:
-        try:
-            async with asyncio.timeout(self._timeout):
-                await connection.write(data)
-        except TimeoutError:
-            raise UpstreamTimeoutError("the upstream does not read the request") from None
+
+async def _write(connection: UpstreamConnection, data: bytes, within: float) -> None:
+    try:
+        async with asyncio.timeout(within):
+            await connection.write(data)
+    except TimeoutError:
+        raise UpstreamTimeoutError("the upstream does not read the request") from None
 
 
 def _failure(upload: asyncio.Task[None] | None) -> BaseException | None:

@@ -7,21 +7,30 @@ none with the value.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING, Final
 
 from gateway.errors import ConfigurationError
 from gateway.settings import table
-from gateway.settings.conflicts import read_conflicts, read_warnings, spelled
+from gateway.settings.conflicts import read_shared_conflicts, read_shared_warnings, spelled
 from gateway.settings.model import Settings
+from gateway.settings.overlay import RoutePlan, default_plan, judge
+from gateway.settings.routes import layout, read_routes
 from gateway.settings.sources import Found, read_sources
+from gateway.settings.validation import validated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
     from pathlib import Path
 
-__all__ = ["Loaded", "Settings", "SettingsError", "load", "settings_table"]
+__all__ = [
+    "Loaded",
+    "RoutePlan",
+    "Settings",
+    "SettingsError",
+    "default_plan",
+    "load",
+    "settings_table",
+]
 
 _NEVER: Final[frozenset[str]] = frozenset()
 
@@ -29,7 +38,6 @@ _NEVER: Final[frozenset[str]] = frozenset()
 UNSUPPORTED: Final[Mapping[str, frozenset[str]]] = {
     "workers": frozenset({"1"}),
 }
-UNSUPPORTED_SECTIONS: Final = ("routes", "providers")  # of the file
 
 
 class SettingsError(ConfigurationError):
@@ -42,9 +50,10 @@ class SettingsError(ConfigurationError):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Settings that can be run, and what the operator should know about them."""
+    """Settings that can be run, every route with its own, and what the operator should know."""
 
     settings: Settings
+    routes: tuple[RoutePlan, ...]
     warnings: tuple[str, ...]
 
 
@@ -53,15 +62,20 @@ def load(config_file: Path | None, environ: MutableMapping[str, str]) -> Loaded:
 
     Raises ``SettingsError`` with every problem there is.
     """
-    names = (*Settings.model_fields, *UNSUPPORTED)
-    found = read_sources(config_file, environ, names, UNSUPPORTED_SECTIONS)
-    failed = _take_unsupported(found)
-    settings, problems = _validated(found, failed)
-    problems += spelled(read_conflicts(settings), found.names, failed)
-    if found.problems or problems:
-        raise SettingsError((*found.problems, *problems))
-    warnings = spelled(read_warnings(settings), found.names, ())
-    return Loaded(settings, (*found.warnings, *warnings))
+    sources = read_sources(config_file, environ, layout(UNSUPPORTED))
+    top = sources.top
+    failed = _take_unsupported(top)
+    settings, wrong = validated(Settings, top, failed)
+    conflicts = spelled(read_shared_conflicts(settings), top.names, failed)
+    plans, parts, misread = read_routes(settings, sources, failed)
+    problems, warnings = judge(plans, parts)
+    found = [problem for part in sources.parts for problem in part.problems]
+    told = tuple(dict.fromkeys((*found, *wrong, *misread, *conflicts, *problems)))
+    if told:
+        raise SettingsError(told)
+    known = [warning for part in sources.parts for warning in part.warnings]
+    known += spelled(read_shared_warnings(settings), top.names, ())
+    return Loaded(settings, tuple(plans), tuple(dict.fromkeys((*known, *warnings))))
 
 
 def settings_table() -> str:
@@ -71,27 +85,10 @@ def settings_table() -> str:
 
 def _take_unsupported(found: Found) -> set[str]:
     """Take the settings of a later version out; return the names of all that failed so far."""
-    for name, inert in (*UNSUPPORTED.items(), *((name, _NEVER) for name in UNSUPPORTED_SECTIONS)):
+    for name, inert in UNSUPPORTED.items():
         value = found.values.pop(name, "")
         if value and not (isinstance(value, str) and value.lower() in inert):
             found.problems.append(
                 f"{found.names[name]} is not supported by this version of bearergate; remove it"
             )
     return found.names.keys() - found.values.keys()
-
-
-def _validated(found: Found, failed: set[str]) -> tuple[Settings, list[str]]:
-    """Return the settings with defaults in place of wrong values, and what is wrong with those."""
-    values: dict[str, Any] = dict(found.values)
-    problems: dict[str, str] = {}
-    try:
-        return Settings(**values), []
-    except ValidationError as exc:
-        for error in exc.errors(include_url=False, include_context=False, include_input=False):
-            name = str(error["loc"][0])
-            message = error["msg"].removeprefix("Value error, ")
-            problems.setdefault(name, f"{found.names[name]}: {message}")
-    failed.update(problems)
-    for name in problems:
-        del values[name]
-    return Settings(**values), list(problems.values())

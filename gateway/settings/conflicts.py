@@ -9,7 +9,7 @@ from gateway.settings import listener, registration
 from gateway.settings.values import is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from gateway.settings.model import Settings
 
@@ -21,7 +21,14 @@ _PARAM_TYPES = ("password_param_type", "client_credentials_param_type", "bearer_
 
 
 def read_conflicts(settings: Settings) -> Iterator[Conflict]:
-    """Yield what is missing and what contradicts itself, with the settings involved."""
+    """Yield what is missing and what contradicts itself for a route, with the settings involved."""
+    public = not settings.auth_methods
+    if not (settings.issuer or public):
+        yield ("issuer",), "it is required: the issuer identifier of the provider"
+    if not settings.upstream_url:
+        yield ("upstream_url",), "it is required: where requests go"
+    if public:
+        return
     yield from _missing(settings)
     if _is_plain(settings.issuer) and not settings.insecure_allow_http_issuer:
         yield (
@@ -34,15 +41,19 @@ def read_conflicts(settings: Settings) -> Iterator[Conflict]:
             f"{settings.basic_grant} is not among AUTH_METHODS; add it there or use auto",
         )
     yield from _judge_tokens(settings)
-    if settings.redis_url and "cache_secret" not in settings.model_fields_set:
-        yield (
-            ("cache_secret", "redis_url"),
-            "it is required with REDIS_URL: use `openssl rand -hex 32`, the same for every gateway",
-        )
     if settings.failed_logins_spacing > settings.failed_logins_window:
         yield (
             ("failed_logins_spacing", "failed_logins_window"),
             "use at most FAILED_LOGINS_WINDOW: a refused login is forgotten after it",
+        )
+
+
+def read_shared_conflicts(settings: Settings) -> Iterator[Conflict]:
+    """Yield what contradicts itself for the whole gateway, with the settings involved."""
+    if settings.redis_url and "cache_secret" not in settings.model_fields_set:
+        yield (
+            ("cache_secret", "redis_url"),
+            "it is required with REDIS_URL: use `openssl rand -hex 32`, the same for every gateway",
         )
     if settings.port and settings.port == settings.admin_port:
         yield ("admin_port", "port"), "use another port than PORT"
@@ -50,7 +61,9 @@ def read_conflicts(settings: Settings) -> Iterator[Conflict]:
 
 
 def read_warnings(settings: Settings) -> Iterator[Conflict]:
-    """Yield what runs and yet should be known, with the settings involved."""
+    """Yield what runs and yet should be known of a route, with the settings involved."""
+    if not settings.auth_methods:
+        return
     if settings.insecure_accept_any_audience and _TOKEN_METHODS & set(settings.auth_methods):
         yield (
             ("insecure_accept_any_audience",),
@@ -65,12 +78,16 @@ def read_warnings(settings: Settings) -> Iterator[Conflict]:
     if _is_plain(settings.issuer):
         yield ("issuer",), "passwords travel to the provider unencrypted"
     yield from registration.read_warnings(settings)
-    yield from listener.read_warnings(settings)
     if not settings.hide_credentials:
         yield (
             ("hide_credentials",),
             "the upstream receives the callers' passwords of query and body",
         )
+
+
+def read_shared_warnings(settings: Settings) -> Iterator[Conflict]:
+    """Yield what runs and yet should be known of the whole gateway, with the settings involved."""
+    yield from listener.read_warnings(settings)
 
 
 def _judge_tokens(settings: Settings) -> Iterator[Conflict]:
@@ -89,10 +106,6 @@ def _judge_tokens(settings: Settings) -> Iterator[Conflict]:
 
 
 def _missing(settings: Settings) -> Iterator[Conflict]:
-    if not settings.issuer:
-        yield ("issuer",), "it is required: the issuer identifier of the provider"
-    if not settings.upstream_url:
-        yield ("upstream_url",), "it is required: where requests go"
     if "password" in settings.auth_methods and not settings.client_id:
         yield (
             ("client_id", "auth_methods"),
@@ -107,7 +120,7 @@ def _is_plain(issuer: str) -> bool:
 
 
 def spelled(
-    conflicts: Iterator[Conflict], names: dict[str, str], failed: Collection[str]
+    conflicts: Iterator[Conflict], names: Mapping[str, str], failed: Collection[str]
 ) -> list[str]:
     """Return one line each, leaving out those that involve a setting already found wrong."""
     return [

@@ -6,24 +6,46 @@ either. What the file says twice, or under a name that does not exist, is a prob
 
 from __future__ import annotations
 
-import difflib
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
-import yaml
+from gateway.settings.document import Document, read_document
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, MutableMapping
+    from collections.abc import Iterable, Mapping, MutableMapping
+
+    from gateway.settings.document import Layout
+    from gateway.settings.nodes import Section, Value
 
 SECRETS: Final = ("client_secret", "cache_secret", "redis_url")
+SECRET_FILES: Final = tuple(f"{name}_file" for name in SECRETS)
 MAX_SECRET_FILE: Final = 65_536  # bytes
 
-MAPPINGS: Final = ("claims_required", "claims_forbidden")
 
-Value = str | list[str] | dict[str, str | list[str]]
-STRUCTURE: Final = ["(neither a value nor a list of values)"]
+class Source(Protocol):
+    """Something that says settings."""
+
+    @property
+    def values(self) -> Mapping[str, Value]:
+        """What it says, by key."""
+        ...
+
+    def spell(self, key: str) -> str:
+        """Return what a problem calls a key of this source."""
+        ...
+
+
+@dataclass(slots=True)
+class Environment:
+    """The environment as a source."""
+
+    values: dict[str, Value] = field(repr=False)
+
+    def spell(self, key: str) -> str:
+        """Return the name of the variable."""
+        return key.upper()
 
 
 @dataclass(slots=True)
@@ -36,52 +58,79 @@ class Found:
     warnings: list[str] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class Sources:
+    """What all sources say: for the whole gateway, for each provider and for each route."""
+
+    top: Found
+    providers: dict[str, Found] = field(default_factory=dict)
+    routes: list[Found] = field(default_factory=list)
+    document: Document = field(default_factory=Document)
+
+    @property
+    def parts(self) -> tuple[Found, ...]:
+        """Everything that was found."""
+        return (self.top, *self.providers.values(), *self.routes)
+
+
 def read_sources(
-    config_file: Path | None,
-    environ: MutableMapping[str, str],
-    known: Iterable[str],
-    file_only: Collection[str] = (),
-) -> Found:
-    """Return what both sources say; secrets are taken out of ``environ``."""
-    found = Found()
-    names = [*known, *(f"{name}_file" for name in SECRETS)]
-    said = {name: environ[name.upper()] for name in names if name.upper() in environ}
-    names += file_only
-    written = _read_file(config_file, names, found) if config_file is not None else {}
-    for name in [name for name, value in written.items() if value is STRUCTURE]:
-        if name not in file_only:
-            found.problems.append(f"{name}: write one value or a list of values")
-            del written[name]
+    config_file: Path | None, environ: MutableMapping[str, str], layout: Layout
+) -> Sources:
+    """Return what all sources say; secrets are taken out of ``environ``."""
+    names = layout.top.allowed
+    environment = Environment({n: environ[n.upper()] for n in names if n.upper() in environ})
     for name in SECRETS:
         environ.pop(name.upper(), None)
-        if written.get(name) and _is_public(config_file):
-            found.warnings.append(f"{name}: every user of this machine can read the file it is in")
-    for name in names:
-        if name.removesuffix("_file") in SECRETS and name not in SECRETS:
-            continue  # read with its secret
-        for source, spelled in ((said, name.upper()), (written, name)):
-            if _take(name, spelled, source, found):
-                break
+    document = Document() if config_file is None else read_document(config_file, layout)
+    top = Found(problems=document.problems)
+    public = config_file is not None and config_file.is_file() and _is_public(config_file)
+    for section in (document.top, *document.providers.values(), *document.routes):
+        top.warnings += _open_secrets(section, public=public)
+    _take_all(top, names, (environment, document.top))
+    return Sources(
+        top,
+        {name: _found(section) for name, section in document.providers.items()},
+        [_found(section) for section in document.routes],
+        document,
+    )
+
+
+def _found(section: Section) -> Found:
+    found = Found()
+    _take_all(found, section.values, (section,))
     return found
 
 
-def _take(name: str, spelled: str, source: Mapping[str, Value], found: Found) -> bool:
+def _take_all(found: Found, names: Iterable[str], sources: tuple[Source, ...]) -> None:
+    """Take each setting from the first source that says it; a secret's file with its secret."""
+    settings = dict.fromkeys(
+        name.removesuffix("_file") if name in SECRET_FILES else name for name in names
+    )
+    for name in settings:
+        any(_take(name, source, found) for source in sources)
+
+
+def _take(name: str, source: Source, found: Found) -> bool:
     """Take a setting from one source; False when the source does not say it."""
-    value = source.get(name, "")
-    path = source.get(f"{name}_file", "") if name in SECRETS else ""
+    value = source.values.get(name, "")
+    path = source.values.get(f"{name}_file", "") if name in SECRETS else ""
     if path:
-        suffix = "_FILE" if spelled.isupper() else "_file"
-        found.names[name] = spelled + suffix
+        spelled = found.names[name] = source.spell(f"{name}_file")
         if value:
-            found.problems.append(f"{spelled} and {spelled}{suffix} are both set; remove one")
+            found.problems.append(f"{source.spell(name)} and {spelled} are both set; remove one")
         else:
             _take_secret_file(name, str(path), found)
         return True
-    if not value and not (name == "scopes" and name in source):  # empty: none are sent
+    if not value and not (name in source.values and _may_be_empty(name, source)):
         return False
-    found.names[name] = spelled
+    found.names[name] = source.spell(name)
     found.values[name] = value
     return True
+
+
+def _may_be_empty(name: str, source: Source) -> bool:
+    """Tell whether nothing is a value: no scopes are sent, or a route says it does without."""
+    return name == "scopes" or bool(getattr(source, "label", ""))
 
 
 def _take_secret_file(name: str, path: str, found: Found) -> None:
@@ -103,63 +152,13 @@ def _take_secret_file(name: str, path: str, found: Found) -> None:
         found.values[name] = text
 
 
-def _is_public(path: Path | None) -> bool:
-    return path is not None and bool(path.stat().st_mode & stat.S_IROTH)
+def _open_secrets(section: Section, *, public: bool) -> list[str]:
+    return [
+        f"{section.spell(name)}: every user of this machine can read the file it is in"
+        for name in SECRETS
+        if public and section.values.get(name)
+    ]
 
 
-def _read_file(path: Path, allowed: list[str], found: Found) -> dict[str, Value]:
-    try:
-        root = yaml.compose(path.read_text("utf-8"), Loader=yaml.SafeLoader)
-    except OSError as exc:
-        found.problems.append(f"--config: the file cannot be read ({exc.strerror})")
-        return {}
-    except (yaml.YAMLError, ValueError) as exc:  # their texts quote the file
-        mark = getattr(exc, "problem_mark", None)
-        where = f"line {mark.line + 1} of the file" if mark is not None else "the file"
-        found.problems.append(f"--config: {where} is not YAML in UTF-8")
-        return {}
-    if root is None:
-        return {}
-    if not isinstance(root, yaml.MappingNode):
-        found.problems.append("--config: the file must hold settings, one `name: value` a line")
-        return {}
-    written: dict[str, Value] = {}
-    for key, node in root.value:
-        _take_member(str(key.value), node, allowed, written, found)
-    return written
-
-
-def _take_member(
-    name: str, node: yaml.Node, allowed: list[str], written: dict[str, Value], found: Found
-) -> None:
-    if name not in allowed:
-        found.problems.append(_unknown(name, allowed))
-    elif name in written:
-        found.problems.append(f"{name}: it is in the file twice; remove one")
-    elif isinstance(node, yaml.ScalarNode):
-        written[name] = "" if node.tag == "tag:yaml.org,2002:null" else node.value
-    elif isinstance(node, yaml.SequenceNode) and _are_scalars(node.value):
-        written[name] = [entry.value for entry in node.value]
-    elif isinstance(node, yaml.MappingNode) and name in MAPPINGS:
-        written[name] = _read_mapping(node, found)
-    else:
-        written[name] = STRUCTURE
-
-
-def _read_mapping(node: yaml.MappingNode, found: Found) -> Value:
-    members: dict[str, Value] = {}
-    allowed = [str(key.value) for key, _ in node.value]
-    for key, value in node.value:
-        _take_member(str(key.value), value, allowed, members, found)
-    read = {key: value for key, value in members.items() if not isinstance(value, dict)}
-    return STRUCTURE if STRUCTURE in members.values() or read != members else read
-
-
-def _are_scalars(nodes: list[yaml.Node]) -> bool:
-    return all(isinstance(node, yaml.ScalarNode) for node in nodes)
-
-
-def _unknown(name: str, allowed: list[str]) -> str:
-    close = difflib.get_close_matches(name.lower(), allowed, n=1)
-    advice = f"; did you mean {close[0]}?" if close else ""
-    return f"{ascii(name[:64])[1:-1]}: there is no such setting{advice}"
+def _is_public(path: Path) -> bool:
+    return bool(path.stat().st_mode & stat.S_IROTH)

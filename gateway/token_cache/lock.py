@@ -107,6 +107,10 @@ class SharedFlights:
         self._overdue: set[str] = set()  # leases seen to outlive what a lease may live
         bus.subscribe(CHANNEL, self._wake)
 
+    def allow(self, longest: float) -> None:
+        """Let flights last for so many seconds, if it was less before."""
+        self._leases.longest = max(self._leases.longest, longest)
+
     async def lead(self, key: bytes, ticket: Ticket | None = None) -> Lease | None:
         """Return the lease of this flight; None when another replica has it.
 

@@ -180,4 +180,7 @@ class Replica:
 
     def sessions(self, *, revoke=True, alone=True, **options):
         """Return what ends the sessions behind this replica's entries."""
-        return Sessions(self.requests, self.memory, revoke=revoke, alone=alone, **options)
+        return Sessions(self._end, self.memory, revoke=revoke, alone=alone, **options)
+
+    async def _end(self, _, refresh_token):
+        await self.requests.revoke(refresh_token)

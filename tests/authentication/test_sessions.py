@@ -17,7 +17,7 @@ class Requests:
         self.revoked = []
         self._failing = failing
 
-    async def revoke(self, refresh_token):
+    async def revoke(self, _, refresh_token):
         """Take the token, or fail."""
         if refresh_token in self._failing:
             raise ProviderUnavailableError("down")
@@ -29,13 +29,14 @@ class Kept:
 
     def __init__(self, refresh_token):
         self.refresh_token = refresh_token
+        self.registration = "r"
 
 
 def stored(refresh_token):
     """Write what Redis held of an entry."""
     token = "null" if refresh_token is None else f'"{refresh_token}"'
     return (
-        b'password 1.0\n{"access_token":"a","token_type":"Bearer","expires_at":null,"scope":null,'
+        b'password 1.0 r\n{"access_token":"a","token_type":"Bearer","expires_at":null,"scope":null,'
         + f'"refresh_token":{token},"id_token":null}}'.encode()
     )
 
@@ -58,7 +59,7 @@ async def test_purged(purged, expected):
     """REVOKE_ON_PURGE: each refresh token behind a purged entry is revoked once."""
     requests = Requests()
 
-    await Sessions(requests, MemoryCache(1, 1), revoke=True, alone=True).end_purged([purged])
+    await Sessions(requests.revoke, MemoryCache(1, 1), revoke=True, alone=True).end_purged([purged])
 
     assert expected == requests.revoked
 
@@ -68,7 +69,7 @@ async def test_one_that_fails_keeps_no_other_from_ending():
     requests = Requests(failing={"a"})
     purged = [PurgedEntry(bytes([n]), kept=Kept(token)) for n, token in enumerate("ab")]
 
-    await Sessions(requests, MemoryCache(1, 1), revoke=True, alone=True).end_purged(purged)
+    await Sessions(requests.revoke, MemoryCache(1, 1), revoke=True, alone=True).end_purged(purged)
 
     assert requests.revoked == ["b"]
 
@@ -82,6 +83,6 @@ async def test_shutdown(revoke, alone, expected):
     requests, memory = Requests(), MemoryCache(10, 1000)
     memory.store(b"k", Kept("m"), 2.0, 1)
 
-    await Sessions(requests, memory, revoke=revoke, alone=alone).end_all()
+    await Sessions(requests.revoke, memory, revoke=revoke, alone=alone).end_all()
 
     assert expected == requests.revoked

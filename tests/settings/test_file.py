@@ -52,42 +52,41 @@ def test_environment_wins(tmp_path: Path) -> None:
     [
         pytest.param(
             "upstram_url: x",
-            "upstram_url: there is no such setting; did you mean upstream_url?",
+            "upstram_url (line 1): there is no such setting; did you mean upstream_url?",
             id="misspelt",
         ),
-        pytest.param("zzz: x", "zzz: there is no such setting", id="unknown"),
+        pytest.param("zzz: x", "zzz (line 1): there is no such setting", id="unknown"),
         pytest.param(
-            "PORT: 1", "PORT: there is no such setting; did you mean port?", id="in-capitals"
+            "PORT: 1",
+            "PORT (line 1): there is no such setting; did you mean port?",
+            id="in-capitals",
         ),
-        pytest.param('"a\\nb": 1', "a\\nb: there is no such setting", id="line-feed"),
+        pytest.param('"a\\nb": 1', "a\\nb (line 1): there is no such setting", id="line-feed"),
         pytest.param(
-            "routes: [{upstream: x}]",
-            "routes is not supported by this version of bearergate; remove it",
-            id="routes",
-        ),
-        pytest.param(
-            "providers: {a: {issuer: CANARY}}",
-            "providers is not supported by this version of bearergate; remove it",
-            id="providers",
+            "workers: 4",
+            "workers (line 1) is not supported by this version of bearergate; remove it",
         ),
         pytest.param(
-            "workers: 4", "workers is not supported by this version of bearergate; remove it"
-        ),
-        pytest.param("port: 1\nport: 2", "port: it is in the file twice; remove one", id="twice"),
-        pytest.param(
-            "port: {a: CANARY}", "port: write one value or a list of values", id="structure"
+            "port: 1\nport: 2", "port (line 2): it is in the file twice; remove one", id="twice"
         ),
         pytest.param(
-            "scopes: [[a]]", "scopes: write one value or a list of values", id="list-of-lists"
+            "port: {a: CANARY}",
+            "port (line 1): write one value or a list of values",
+            id="structure",
+        ),
+        pytest.param(
+            "scopes: [[a]]",
+            "scopes (line 1): write one value or a list of values",
+            id="list-of-lists",
         ),
         pytest.param(
             "port: x",
-            "port: Input should be a valid integer, unable to parse string as an integer",
+            "port (line 1): Input should be a valid integer, unable to parse string as an integer",
             id="wrong-value",
         ),
         pytest.param(
             "client_secret: [CANARY]",
-            "client_secret: Input should be a valid string",
+            "client_secret (line 1): Input should be a valid string",
             id="list-for-a-value",
         ),
         pytest.param(

@@ -62,18 +62,21 @@ def test_rules_as_a_list(tmp_path: Path) -> None:
     [
         pytest.param(
             "{department: {sales: yes}}",
-            "claims_required: write one value or a list of values",
+            "claims_required (line 1): write one value or a list of values",
             id="deeper",
         ),
         pytest.param(
             "{claims_required: {a: b}}",
-            "claims_required: write one value or a list of values",
+            "claims_required (line 1): write one value or a list of values",
             id="deeper-by-its-own-name",
         ),
-        pytest.param("{a: 1, a: 2}", "a: it is in the file twice; remove one", id="twice"),
+        pytest.param(
+            "{a: 1, a: 2}", "claims_required (line 1): a is there twice; remove one", id="twice"
+        ),
         pytest.param(
             "{a: ['']}",
-            "claims_required: a value of a claim is empty; leave out the = if any value will do",
+            "claims_required (line 1): a value of a claim is empty; leave out the = if any value "
+            "will do",
             id="empty-value",
         ),
     ],

@@ -92,5 +92,5 @@ def test_secret_in_a_public_file(tmp_path: Path) -> None:
     file.chmod(0o644)
     environ = {name: text for name, text in GOOD.items() if name != "CLIENT_SECRET"}
     assert load(file, environ).warnings == (
-        "client_secret: every user of this machine can read the file it is in",
+        "client_secret (line 1): every user of this machine can read the file it is in",
     )

@@ -13,7 +13,13 @@ from gateway.settings.model.authentication import Callers, TokenRequest
 from gateway.settings.model.authorization import Rules
 from gateway.settings.model.cache import Cache, Lifetimes
 from gateway.settings.model.connections import CallersConnections
-from gateway.settings.model.network import Listeners, Logs, UpstreamCalls, WebSockets
+from gateway.settings.model.network import (
+    DefaultUpstream,
+    Listeners,
+    Logs,
+    UpstreamCalls,
+    WebSockets,
+)
 from gateway.settings.model.provider import FailedLogins, ProviderCalls, Registration
 
 
@@ -23,6 +29,7 @@ class Settings(  # pydantic orders fields from the last base to the first
     Listeners,
     WebSockets,
     UpstreamCalls,
+    DefaultUpstream,
     FailedLogins,
     Lifetimes,
     Cache,

@@ -22,12 +22,17 @@ from gateway.settings.model.types import (
 )
 
 
-class UpstreamCalls(BaseModel):
-    """How the upstream is called; each may be said again for a route."""
+class DefaultUpstream(BaseModel):
+    """The upstream of routes that name none."""
 
     upstream_url: Annotated[str, AfterValidator(values.read_upstream_url)] = Field(
         "", description="Where requests go; a path in it is put before theirs. Required."
     )
+
+
+class UpstreamCalls(BaseModel):
+    """How the upstream is called; each may be said again for a route."""
+
     upstream_ca_file: CaFile | None = Field(
         None, description="PEM file with the trust anchors for the upstream. Unset: the system's."
     )

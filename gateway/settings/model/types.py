@@ -28,9 +28,10 @@ ClientAlg = Literal[  # RFC 7518 §3.1, RFC 8037 §3.1
 ]
 
 Names = Annotated[tuple[str, ...], BeforeValidator(values.split_list)]
-Methods = Annotated[
-    tuple[Method, ...], BeforeValidator(values.read_methods), Field(min_length=1, max_length=5)
+AnyMethods = Annotated[
+    tuple[Method, ...], BeforeValidator(values.read_methods), Field(max_length=5)
 ]
+Methods = Annotated[AnyMethods, Field(min_length=1)]
 Places = Annotated[
     tuple[Place, ...], BeforeValidator(values.split_list), Field(min_length=1, max_length=3)
 ]

@@ -1,4 +1,8 @@
-"""Which route a request takes: upstream, authenticators and policy of one part of the API."""
+"""Which route a request takes: upstream, authenticators and policy of one part of the API.
+
+Rule: routes are asked in their order, and the first one that takes a request has it. What one
+reading of a path gives to one route and another reading to another is refused.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from gateway.errors import ConfigurationError, RouteNotFoundError
+from gateway.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from pathlib import Path
 
     from gateway.authentication import Authenticator
     from gateway.authorization import Policy
-    from gateway.request import RequestHead
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _PATH = re.compile(r"(/[!-~]*)?")
@@ -22,12 +25,26 @@ _PATH = re.compile(r"(/[!-~]*)?")
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """Where a route's requests go: an origin (RFC 6454) and a path prefix without final slash."""
+    """Where a route's requests go: an origin (RFC 6454) and a path prefix without final slash.
+
+    Times are in seconds; what is ``None`` is as the forwarder has it. ``stripped`` is the begin of
+    the caller's path that is not sent on; with ``preserve_host`` the caller's ``Host`` is.
+    """
 
     scheme: str
     host: str
     port: int
     path_prefix: bytes
+    timeout: float | None = None
+    connect_timeout: float | None = None
+    ca_file: Path | None = None
+    stripped: bytes = b""
+    preserve_host: bool = False
+
+    @property
+    def way(self) -> tuple[object, ...]:
+        """What a connection there depends on."""
+        return (self.scheme, self.host, self.port, self.connect_timeout, self.ca_file)
 
     @property
     def host_field(self) -> bytes:
@@ -38,13 +55,34 @@ class Upstream:
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """Which requests a route takes; what is empty makes no difference.
+
+    ``hosts`` are lower-case names or ``*.`` and the end of one, ``paths`` raw prefixes that end at
+    the border of a segment.
+    """
+
+    hosts: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    methods: frozenset[str] = frozenset()
+
+
+EVERYTHING = Reach()
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
-    """One part of the API; empty ``authenticators`` make it public."""
+    """One part of the API; empty ``authenticators`` make it public.
+
+    With ``strip_path`` the prefix that matched is not sent on.
+    """
 
     name: str
     upstream: Upstream
     authenticators: tuple[Authenticator, ...]
     policy: Policy
+    reach: Reach = EVERYTHING
+    strip_path: bool = False
 
 
 def read_upstream(url: str) -> Upstream:
@@ -62,11 +100,3 @@ def read_upstream(url: str) -> Upstream:
     if not _PATH.fullmatch(parts.path) or {".", ".."} & set(parts.path.split("/")):
         raise ConfigurationError("the path of an upstream is plain: no spaces, no dot segments")
     return Upstream(parts.scheme, host, port, parts.path.rstrip("/").encode("ascii"))
-
-
-def match(routes: Sequence[Route], head: RequestHead) -> Route:
-    """Return the first route that takes ``head``; raise ``RouteNotFoundError`` for none."""
-    del head  # a single upstream takes every request
-    for route in routes:
-        return route
-    raise RouteNotFoundError("no route takes this request")

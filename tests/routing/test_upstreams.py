@@ -1,12 +1,11 @@
-"""Routes and upstreams."""
+"""Upstreams."""
 
 from __future__ import annotations
 
 import pytest
 
-from gateway.authorization import Policy
-from gateway.errors import ConfigurationError, RouteNotFoundError
-from gateway.routing import Route, Upstream, match, read_upstream
+from gateway.errors import ConfigurationError
+from gateway.routing import Upstream, read_upstream
 
 UPSTREAMS = {
     "http://httpbin": (Upstream("http", "httpbin", 80, b""), b"httpbin"),
@@ -50,12 +49,3 @@ def test_no_upstream(url):
     """What is not the URL of an upstream is a configuration error."""
     with pytest.raises(ConfigurationError):
         read_upstream(url)
-
-
-def test_match():
-    """P12: the first route takes the request; without a route there is none."""
-    route = Route("default", read_upstream("http://a"), (), Policy(()))
-
-    assert route is match([route], None)
-    with pytest.raises(RouteNotFoundError):
-        match([], None)

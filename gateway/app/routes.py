@@ -1,0 +1,104 @@
+"""The routes put together: each with its upstream, its ways of showing who one is, its policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from gateway.app.exchange import obtain_authenticators
+from gateway.app.providers import OpenProvider, joined_key_set, obtain_provider
+from gateway.authorization import ClaimRule, Policy, Requirement
+from gateway.routing import Route, read_upstream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from gateway.app.parts import Parts
+    from gateway.app.store import Store
+    from gateway.authentication import Authenticator
+    from gateway.provider.client import Provider
+    from gateway.request import RequestHead
+    from gateway.routing import Upstream
+    from gateway.settings import RoutePlan, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class ComposedRoutes:
+    """The routes in their order, and the providers behind them by name."""
+
+    routes: tuple[Route, ...]
+    providers: Mapping[str, OpenProvider]
+
+    @property
+    def known(self) -> dict[str, Provider]:
+        """The providers themselves."""
+        return {name: each.provider for name, each in self.providers.items()}
+
+    @property
+    def key_set(self) -> bytes:
+        """The public keys of the gateway's registrations as a JWK Set."""
+        return joined_key_set(self.providers.values())
+
+
+async def compose_routes(
+    plans: Sequence[RoutePlan],
+    store: Store,
+    parts: Parts,
+    address_of: Callable[[RequestHead], str],
+) -> ComposedRoutes:
+    """Return the routes of these plans, made of parts that are open or are opened for them."""
+    parts.begin()
+    store.adapt(plans)
+    routes = []
+    providers: dict[str, OpenProvider] = {}
+    for plan in plans:
+        authenticators: tuple[Authenticator, ...] = ()
+        if not plan.public:
+            provider = await obtain_provider(plan, store, parts)
+            _note(providers, plan, provider)
+            authenticators = await obtain_authenticators(
+                plan.settings, provider, store, parts, address_of
+            )
+        routes.append(
+            Route(
+                plan.name,
+                _upstream(plan),
+                authenticators,
+                _policy(plan.settings),
+                plan.reach,
+                strip_path=plan.strip_path,
+            )
+        )
+    return ComposedRoutes(tuple(routes), providers)
+
+
+def _note(providers: dict[str, OpenProvider], plan: RoutePlan, provider: OpenProvider) -> None:
+    """Name a provider as in the file; one that a route calls in its own way also after that."""
+    if all(each.provider is not provider.provider for each in providers.values()):
+        name = plan.provider
+        providers[f"{name} ({plan.name})" if name in providers else name] = provider
+
+
+def _upstream(plan: RoutePlan) -> Upstream:
+    settings = plan.settings
+    return replace(
+        read_upstream(settings.upstream_url),
+        timeout=settings.upstream_timeout,
+        connect_timeout=settings.upstream_connect_timeout,
+        ca_file=settings.upstream_ca_file,
+        preserve_host=plan.preserve_host,
+    )
+
+
+def _policy(settings: Settings) -> Policy:
+    pairs = (
+        ("audience_required", settings.audience_claim, settings.audience_required),
+        ("scopes_required", settings.scopes_claim, settings.scopes_required),
+        ("roles_required", settings.roles_claim, settings.roles_required),
+        ("groups_required", settings.groups_claim, settings.groups_required),
+    )
+    return Policy(
+        tuple(Requirement(*each) for each in pairs if each[2]),
+        tuple(ClaimRule.read(*each) for each in settings.claims_required),
+        tuple(ClaimRule.read(*each) for each in settings.claims_forbidden),
+    )
