@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass, field
 from statistics import median
@@ -12,7 +11,7 @@ from tests.benchmarks.load import LoadError, Sample, Target
 from tests.benchmarks.machine import resident_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tests.benchmarks.load import Loader
     from tests.benchmarks.programs import Running
@@ -45,6 +44,7 @@ class Measured:
 
     name: str
     title: str
+    version: str = ""
     saturated: list[Sample] = field(default_factory=list)
     paced: list[Sample] = field(default_factory=list)
     single: list[Sample] = field(default_factory=list)
@@ -86,15 +86,19 @@ def added_latency_ratio(own: Measured, other: Measured, direct: Measured) -> flo
 
 
 def compare(
-    runnings: Sequence[Running], upstream: Target, loader: Loader, plan: Plan
+    runnings: Sequence[Running],
+    upstream: Target,
+    loader: Loader,
+    plan: Plan,
+    say: Callable[[str], None],
 ) -> list[Measured]:
     """Measure the programs in turns; ``upstream`` without any of them comes first."""
     direct = Measured("direct", "no proxy: the upstream itself")
-    measured = {running.name: Measured(running.name, running.title) for running in runnings}
+    measured = {one.name: Measured(one.name, one.title, one.version) for one in runnings}
     for running in runnings:
         loader.saturate(running.target, 1)  # caches, pools and lazy imports
     for turn in range(plan.turns):
-        print(f"turn {turn + 1} of {plan.turns}", file=sys.stderr)  # noqa: T201 - progress
+        say(f"turn {turn + 1} of {plan.turns}")
         take_turn(direct, upstream, loader, plan)
         for running in runnings:
             take_turn(measured[running.name], running.target, loader, plan)

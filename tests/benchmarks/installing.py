@@ -51,7 +51,7 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
     )
     if ran.returncode != 0:
         last = (ran.stderr.strip() or "no message").splitlines()[-1]
-        raise MissingError(f"`{' '.join(command)}` failed: {last}")
+        raise MissingError(f"`{' '.join(command)}` failed: {last.strip()}")
 
 
 @dataclass(frozen=True, slots=True)

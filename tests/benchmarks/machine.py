@@ -30,6 +30,10 @@ class Cores:
         """Tell whether the proxy has a core of its own."""
         return self.proxy != self.load
 
+    def leave(self) -> None:
+        """Keep this process off the proxy's core."""
+        os.sched_setaffinity(0, {self.load})
+
 
 def pinned(core: int, command: list[str]) -> list[str]:
     """Return the command, kept on one core."""
@@ -43,10 +47,10 @@ def parse_stat(text: str) -> tuple[int, int, float]:
     return pid, int(fields[1]), (int(fields[11]) + int(fields[12])) / TICKS
 
 
-def parse_resident(text: str) -> int:
-    """Return the resident bytes that /proc/<pid>/status tells; a zombie has none."""
+def parse_memory(text: str, name: str) -> int:
+    """Return the bytes that a line of /proc/<pid>/status tells; a zombie has none."""
     for line in text.splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024
     return 0
 
@@ -78,8 +82,17 @@ def cpu_seconds(root: int) -> float:
 
 def resident_bytes(root: int) -> int:
     """Return the resident memory of a process tree; pages that are shared count in each."""
+    return _memory(root, "VmRSS")
+
+
+def peak_bytes(root: int) -> int:
+    """Return the most resident memory that the processes of a tree have had."""
+    return _memory(root, "VmHWM")
+
+
+def _memory(root: int, name: str) -> int:
     members = tree(root, {pid: parent for pid, parent, _ in _stats()})
-    return sum(parse_resident((PROC / str(pid) / "status").read_text()) for pid in members)
+    return sum(parse_memory((PROC / str(pid) / "status").read_text(), name) for pid in members)
 
 
 def allow_many_files() -> int:

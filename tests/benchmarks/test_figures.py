@@ -15,10 +15,12 @@ from tests.benchmarks.comparison import (
 )
 from tests.benchmarks.installing import MissingError, run
 from tests.benchmarks.load import Load, LoadError, Sample, parse_paced, parse_wrk
-from tests.benchmarks.machine import cpu_seconds, parse_resident, parse_stat, resident_bytes, tree
+from tests.benchmarks.machine import cpu_seconds, parse_memory, parse_stat, resident_bytes, tree
 from tests.benchmarks.pacer import percentile, whole
+from tests.benchmarks.page import cleaned
 from tests.benchmarks.site import filled
 from tests.benchmarks.tables import comparison_table, table
+from tests.benchmarks.targets import Bound, Goal, figures_of, targets_table
 
 WRK = """Running 2s test @ http://127.0.0.1:8000/
   1 threads and 64 connections
@@ -45,7 +47,7 @@ def sample(cpu_us: float, per_second: float = 1000.0, p50: float = 100.0) -> Sam
 
 def measured(name: str, *samples: Sample) -> Measured:
     """Return a program whose loads all saw the same samples."""
-    return Measured(name, name, list(samples), list(samples), list(samples), 64 << 20)
+    return Measured(name, name, "1.0.0", list(samples), list(samples), list(samples), 64 << 20)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +168,7 @@ def test_this_process_is_read():
     """A live process has used CPU and holds memory; one that ended holds none."""
     assert cpu_seconds(os.getpid()) > 0
     assert resident_bytes(os.getpid()) > 1 << 20
-    assert parse_resident("Name:\tz\nState:\tZ (zombie)\n") == 0
+    assert parse_memory("Name:\tz\nState:\tZ (zombie)\n", "VmRSS") == 0
 
 
 def test_a_template_is_filled():
@@ -197,3 +199,66 @@ def test_comparison_table():
 
     assert rows[0].startswith("| direct |  |  | 1,000 |")
     assert rows[1].startswith("| bearergate | 50.0 | 2.50 | 1,000 | 100 | 200 | 100 | 64 |")
+
+
+@pytest.mark.parametrize(
+    ("bound", "figure", "kept"),
+    [
+        pytest.param(Bound("≤", 2.7), 2.7, True, id="at most, met"),
+        pytest.param(Bound("≤", 2.7), 2.71, False, id="at most, missed"),
+        pytest.param(Bound("<", 1), 0.99, True, id="less, met"),
+        pytest.param(Bound("<", 1), 1.0, False, id="less, missed"),
+        pytest.param(Bound("≥", 0.5), 0.5, True, id="at least, met"),
+        pytest.param(Bound("≥", 0.5), 0.49, False, id="at least, missed"),
+    ],
+)
+def test_bounds(bound, figure, kept):
+    """A target is kept or not, exactly at its bound too."""
+    assert bound.holds(figure) is kept
+
+
+def test_targets_table():
+    """A figure stands beside its target, with its unit; one that nobody took is missing."""
+    goals = [Goal("idle", "memory", Bound("≤", 80, " MiB")), Goal("x", "other", Bound("<", 1))]
+
+    rows = targets_table({"idle": 75.2}, goals).splitlines()[2:]
+
+    assert ["| memory | ≤ 80 MiB | 75.20 MiB | yes |", "| other | < 1 | not measured |  |"] == rows
+
+
+def test_figures_of_the_comparison():
+    """The ratios of the targets come from the comparison; a program that was missing has none."""
+    programs = [
+        measured("direct", sample(9, p50=20)),
+        measured("bearergate", sample(50, per_second=900, p50=220)),
+        measured("nginx", sample(20, p50=120)),
+        measured("lua", sample(25, per_second=1500)),
+    ]
+
+    figures = figures_of(programs)
+
+    assert figures["cpu nginx"] == pytest.approx(2.5)
+    assert figures["rate lua"] == pytest.approx(0.6)
+    assert figures["latency"] == pytest.approx(2.0)
+    assert "cpu caddy" not in figures
+    assert figures_of(programs[2:]) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(
+            "`/opt/go/bin/go install a.example/b/c@latest` failed",
+            "`go install a.example/b/c@latest` failed",
+            id="folder of a program",
+        ),
+        pytest.param(
+            "reading https://registry.example/x: 403", "reading its registry 403", id="address"
+        ),
+        pytest.param("first\nlast line\n", "last line", id="the last line counts"),
+        pytest.param("", "no message", id="nothing said"),
+    ],
+)
+def test_a_reason_names_no_place(text, expected):
+    """Why something was left out is told without folders of the machine and without addresses."""
+    assert cleaned(text) == expected
