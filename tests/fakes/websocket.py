@@ -12,6 +12,7 @@ from tests.fakes.caller import basic, request
 from tests.fakes.waiting import until
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator
     from typing import Any
 
@@ -49,7 +50,8 @@ class WebSocketUpstream:
     connection ended: the close code, or 1006 for none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ssl_context: ssl.SSLContext | None = None) -> None:
+        self._ssl = ssl_context
         self.requests: list[web.Request] = []
         self.sockets: list[web.WebSocketResponse] = []
         self.codes: list[int | None] = []
@@ -60,8 +62,9 @@ class WebSocketUpstream:
         server = web.Server(self._answer, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=0.05)
         await self._runner.setup()
-        await web.TCPSite(self._runner, HOST, 0).start()
-        self.url = f"http://{HOST}:{self._runner.addresses[0][1]}"
+        await web.TCPSite(self._runner, HOST, 0, ssl_context=self._ssl).start()
+        scheme = "https" if self._ssl else "http"
+        self.url = f"{scheme}://{HOST}:{self._runner.addresses[0][1]}"
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -112,11 +115,12 @@ async def websocket(
 ) -> AsyncIterator[ClientWebSocketResponse]:
     """Open a WebSocket through the gateway at ``port``; close it in the end."""
     auth = encode_basic_auth(*credentials)
+    scheme = "https" if "ssl" in more else "http"
     headers = {"Authorization": auth, **more.pop("headers", {})}
     async with (
         ClientSession() as session,
         session.ws_connect(
-            f"http://{HOST}:{port}/chat", headers=headers, max_msg_size=LARGEST, **more
+            f"{scheme}://{HOST}:{port}/chat", headers=headers, max_msg_size=LARGEST, **more
         ) as socket,
     ):
         yield socket

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import ssl
 
 import pytest
+import trustme
 from aiohttp import WSMsgType
 
 from tests.fakes.caller import RawCaller
@@ -90,6 +92,47 @@ async def test_handshake_under_way(settings, upstream):
 
         assert (101, True) == ((await caller.read()).status, await caller.closed())
         assert (0, [2 * HELLO]) == (await gateway.exited(), seen)
+
+
+async def test_stalled_caller_and_the_grace(settings, server):
+    """F20: a caller that reads nothing does not hold up the end of the process."""
+    settings["SHUTDOWN_GRACE"] = "0.2"
+    async with RunningGateway(**settings) as gateway, RawCaller(gateway.port) as caller:
+        assert 101 == (await caller.send(HANDSHAKE)).status
+        await caller.write(text_frame(b"flood"))
+        await until(lambda: server.flooded > 1 << 20)
+        gateway.signal(signal.SIGTERM)
+
+        assert 0 == await gateway.exited()
+    await until(lambda: server.codes)
+
+
+@pytest.mark.parametrize("size", [10, 1 << 20], ids=["10B", "MiB"])
+async def test_over_tls(settings, tmp_path, size):
+    """P21: a WebSocket crosses a gateway that speaks TLS on both sides, and ends in order."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "gateway.pem")
+    (tmp_path / "gateway.pem").chmod(0o600)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    ours, theirs = ssl.create_default_context(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.configure_trust(ours)
+    issued.configure_cert(theirs)
+    settings |= {
+        "TLS_CERT_FILE": str(tmp_path / "gateway.pem"),
+        "UPSTREAM_CA_FILE": str(tmp_path / "ca.pem"),
+    }
+    message = os.urandom(size)
+    async with WebSocketUpstream(theirs) as server:
+        settings["UPSTREAM_URL"] = server.url
+        async with (
+            RunningGateway(**settings) as gateway,
+            websocket(gateway.port, ssl=ours) as socket,
+        ):
+            await socket.send_bytes(message)
+            assert message == (await receive(socket)).data
+            await socket.close(code=4001)
+            await server.ended(4001)
 
 
 async def test_memory_with_a_slow_reader(settings, server):

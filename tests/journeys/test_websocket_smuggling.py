@@ -257,6 +257,23 @@ async def test_silent_upstream(start_gateway, call, upstream):
     await until(lambda: upstream.open_connections == 0)
 
 
+async def test_waiting_handshakes_count(start_gateway, call, upstream):
+    """R8: a handshake the upstream has not answered counts for its user, until it is over."""
+    gateway = await start_gateway(WEBSOCKET_MAX_PER_USER="1")
+    upstream.answer_next(silence(b""))
+    first, second = await call(gateway), await call(gateway)
+    await first.write(HANDSHAKE)
+    await until(lambda: upstream.requests)
+    refused = await second.send(HANDSHAKE)
+    first.leave()
+    await until(lambda: upstream.open_connections == 0)
+    upstream.answer_next(SWITCHED)
+    taken = await second.send(HANDSHAKE)
+
+    assert (429, "too_many_websockets") == (refused.status, refused.json()["error"])
+    assert (101, 2) == (taken.status, len(upstream.requests))
+
+
 async def test_caller_leaves_during_the_handshake(gateway, call, upstream):
     """P25: a caller that hangs up before the 101 ends the upstream's connection."""
     upstream.answer_next(silence(b""))
