@@ -66,7 +66,7 @@ PURGED = Counter("bearergate_purged_entries", "Cached tokens purged.", registry=
 TUNNELS = Gauge(
     "bearergate_tunnels_open", "WebSocket connections that are open.", registry=REGISTRY
 )
-# reason: caller, upstream, expired, idle, shutdown.
+# reason: caller, upstream, expired, purged, idle, shutdown.
 TUNNELS_ENDED = Counter(
     "bearergate_tunnels_ended",
     "WebSocket connections that have ended.",

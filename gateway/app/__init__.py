@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from gateway.app.footing import Footing
     from gateway.settings import RoutePlan, Settings
+    from gateway.token_cache.purge import Purger
 
 
 class Gateway:
@@ -77,7 +78,7 @@ class Gateway:
             forwarder,
             limits=limits_of(settings),
             trusted=trusted,
-            tunnels=_tunnels(settings, forwarder),
+            tunnels=_tunnels(settings, forwarder, purger),
         )
         await discovered(composed.known.values())
         proxy = web.ServerRunner(server, shutdown_timeout=settings.shutdown_grace)
@@ -105,7 +106,7 @@ class Gateway:
         self.port = await listen(proxy, sockets, "PORT", host, stack, ssl_context=context)
 
 
-def _tunnels(settings: Settings, forwarder: Forwarder) -> Tunnels | None:
+def _tunnels(settings: Settings, forwarder: Forwarder, purger: Purger) -> Tunnels | None:
     if not settings.websockets:
         return None
     limits = TunnelLimits(
@@ -114,4 +115,6 @@ def _tunnels(settings: Settings, forwarder: Forwarder) -> Tunnels | None:
         end_with_token=settings.websocket_end_with_token,
         origins=frozenset(origin.encode("ascii") for origin in settings.websocket_origins),
     )
-    return Tunnels(forwarder, limits)
+    tunnels = Tunnels(forwarder, limits)
+    purger.also(tunnels.purge)
+    return tunnels

@@ -28,7 +28,8 @@ class Principal:
     """Verified claims and the access token that carried them (RFC 7519 §4.1).
 
     ``thumbprint`` names the key that verified the token (RFC 7638), ``grant`` how the token was
-    obtained, ``user`` the caller as a keyed pseudonym; ``expires_at`` is in seconds.
+    obtained, ``user`` the caller as a keyed pseudonym, ``owners`` the pseudonyms a purge goes by;
+    ``expires_at`` is in seconds.
     """
 
     claims: Claims = field(repr=False)
@@ -37,6 +38,7 @@ class Principal:
     thumbprint: str
     grant: str
     user: str
+    owners: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 @record

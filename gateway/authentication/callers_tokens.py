@@ -6,7 +6,7 @@ Rule: nothing is kept of a token longer than the token itself lives, nor than ``
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gateway.authentication import Source
@@ -76,14 +76,15 @@ class CallersTokens:
     async def _fly(self, key: bytes, token: str) -> tuple[Principal, Source]:
         ticket = self._known.ledger.ticket(())
         principal = await self._verifier.verify_callers(token, self._now())
+        names = {principal.claims.sub, name_of(principal.claims)}
+        owners = tuple(owner for name in sorted(names) for owner in self._known.owners(name))
+        principal = replace(principal, owners=owners)
         self._keep(key, principal, ticket)
         return principal, Source.TOKEN
 
     def _keep(self, key: bytes, principal: Principal, ticket: Ticket) -> None:
         """Keep what was found out, unless its user was purged meanwhile."""
-        known, now = self._known, self._now()
-        names = {principal.claims.sub, name_of(principal.claims)}
-        owners = tuple(owner for name in sorted(names) for owner in known.owners(name))
+        known, now, owners = self._known, self._now(), principal.owners
         until = min(principal.expires_at, now + known.ttl_max)
         if until > now and known.ledger.stood(ticket, owners):
             known.memory.store(key, principal, until, 2 * len(principal.access_token), owners)

@@ -160,7 +160,7 @@ class Entries:
         renewable = token_set.refresh_token if grant == "password" else None
         owners = (*ticket.owners, *self._aliases(principal, identifier))
         return Entry(
-            principal,
+            replace(principal, owners=owners),
             identifier,
             owners,
             until,

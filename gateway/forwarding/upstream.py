@@ -133,7 +133,7 @@ class Forwarder:
         pool = self._pool(upstream)
         connection = await pool.connect_with(lambda: SwitchingConnection(handshake))
         connection.start("GET", data, more=False)
-        connection.expect_head_within(self._timeout)
+        connection.expect_head_within(upstream.timeout or self._timeout)
         try:
             head = await connection.read_head()
         except BaseException:

@@ -24,6 +24,7 @@ class End(StrEnum):
     CALLER = "the caller hung up"
     UPSTREAM = "the upstream hung up"
     EXPIRED = "the access token expired"
+    PURGED = "the user was purged"
     IDLE = "nothing was sent for too long"
     SHUTDOWN = "cut by the shutdown"
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from gateway.authentication import Authentication
+    from gateway.authentication import Principal
     from gateway.forwarding.upgrade import Handshake
     from gateway.forwarding.upstream import Forwarder, SwitchResponse
     from gateway.pipeline import Admission
@@ -49,6 +49,15 @@ class TunnelLimits:
     origins: frozenset[bytes] = frozenset()
 
 
+@dataclass(slots=True, eq=False)
+class _Place:
+    """The place of one handshake, and of the tunnel it opens."""
+
+    owners: frozenset[bytes]
+    tunnel: Tunnel | None = None
+    purged: bool = False
+
+
 class Journal(Protocol):
     """What the access line of the request will say."""
 
@@ -63,8 +72,8 @@ class Tunnels:
     def __init__(self, forwarder: Forwarder, limits: TunnelLimits) -> None:
         self._forwarder = forwarder
         self._limits = limits
-        self._places: dict[str, int] = {}
-        self._open: set[Tunnel] = set()
+        self._counts: dict[str, int] = {}
+        self._places: set[_Place] = set()
 
     def require_origin(self, head: RequestHead, host: bytes) -> None:
         """Raise ``AuthorizationError`` for a handshake some other site's page made.
@@ -86,8 +95,8 @@ class Tunnels:
     ) -> Written:
         """Send the handshake on; carry the tunnel to its end, or relay what was said instead."""
         authentication = admission.authentication
-        user = "" if authentication is None else authentication.principal.user
-        with self._place(user or f"address {request.remote}"):
+        principal = None if authentication is None else authentication.principal
+        with self._place(principal, request.remote) as place:
             response = await self._forwarder.switch(
                 admission.route.upstream, write_handshake(data), handshake
             )
@@ -95,20 +104,30 @@ class Tunnels:
                 if response.head.status != SWITCHING_PROTOCOLS:
                     journal.status = response.head.status
                     return await relay(request, response, journal.request_id.encode())
-                return await self._carry(request, response, authentication, journal)
+                return await self._carry(request, response, place, principal, journal)
             finally:
                 response.close()
 
     def close(self) -> None:
         """End every tunnel."""
-        for tunnel in self._open:
-            tunnel.end(End.SHUTDOWN)
+        for place in self._places:
+            if place.tunnel is not None:
+                place.tunnel.end(End.SHUTDOWN)
+
+    def purge(self, owners: tuple[bytes, ...] | None) -> None:
+        """End what a user has opened, or is opening; ``None`` means everybody."""
+        for place in self._places:
+            if owners is None or not place.owners.isdisjoint(owners):
+                place.purged = True
+                if place.tunnel is not None:
+                    place.tunnel.end(End.PURGED)
 
     async def _carry(
         self,
         request: web.BaseRequest,
         response: SwitchResponse,
-        authentication: Authentication | None,
+        place: _Place,
+        principal: Principal | None,
         journal: Journal,
     ) -> Written:
         transport, front = request.transport, request.protocol
@@ -118,32 +137,37 @@ class Tunnels:
         head = write_switching(response.head, journal.request_id.encode())
         tunnel.open(transport, head)
         journal.status = SWITCHING_PROTOCOLS
-        tunnel.limit(idle=self._limits.idle_timeout, life=self._life(authentication))
-        self._open.add(tunnel)
+        tunnel.limit(idle=self._limits.idle_timeout, life=self._life(principal))
+        place.tunnel = tunnel
         TUNNELS.inc()
+        if place.purged:
+            tunnel.end(End.PURGED)
         try:
             await tunnel.ended()
         finally:
-            self._open.discard(tunnel)
             TUNNELS.dec()
             TUNNELS_ENDED.labels((tunnel.reason or End.SHUTDOWN).name.lower()).inc()
             journal.cause = tunnel.cause
         return Written(keep_alive=False, cause=tunnel.cause)
 
-    def _life(self, authentication: Authentication | None) -> float | None:
-        if authentication is None or not self._limits.end_with_token:
+    def _life(self, principal: Principal | None) -> float | None:
+        if principal is None or not self._limits.end_with_token:
             return None
-        return authentication.principal.expires_at - time.time()
+        return principal.expires_at - time.time()
 
     @contextmanager
-    def _place(self, holder: str) -> Iterator[None]:
-        held = self._places.get(holder, 0)
+    def _place(self, principal: Principal | None, address: str | None) -> Iterator[_Place]:
+        holder = f"address {address}" if principal is None else principal.user
+        held = self._counts.get(holder, 0)
         if held >= self._limits.max_per_user:
             raise TooManyTunnelsError("as many WebSocket connections are open as one may have")
-        self._places[holder] = held + 1
+        self._counts[holder] = held + 1
+        place = _Place(frozenset(() if principal is None else principal.owners))
+        self._places.add(place)
         try:
-            yield
+            yield place
         finally:
-            self._places[holder] -= 1
-            if not self._places[holder]:
-                del self._places[holder]
+            self._places.discard(place)
+            self._counts[holder] -= 1
+            if not self._counts[holder]:
+                del self._counts[holder]

@@ -86,6 +86,7 @@ class Purger:
         self._memories = memories
         self._owners = owners
         self._others = others
+        self._listeners: list[Callable[[tuple[bytes, ...] | None], None]] = []
         self._redis = redis
         self._bus = bus
         self.on_purged = on_purged
@@ -94,6 +95,10 @@ class Purger:
         if bus is not None:
             bus.subscribe(CHANNEL, self._hear)
             bus.on_gap(self._look)
+
+    def also(self, listener: Callable[[tuple[bytes, ...] | None], None]) -> None:
+        """Call ``listener`` with the pseudonyms of who is purged here, ``None`` for everybody."""
+        self._listeners.append(listener)
 
     async def purge(self, user: str | None) -> PurgeResult:
         """Forget what is kept for the user of this name; without one, everything."""
@@ -151,6 +156,8 @@ class Purger:
             self._ledger.note(owners)
         for memory in self._others:
             _forget(memory, owners)
+        for listener in self._listeners:
+            listener(owners)
         return {
             key: PurgedEntry(key, kept=value)
             for memory in self._memories

@@ -10,6 +10,7 @@ from tests.fakes.caller import basic, request
 from tests.fakes.upstream_answers import chunked, pieces, response, silence
 from tests.fakes.waiting import until
 from tests.fakes.websocket import ACCEPT, FIELDS, HANDSHAKE, SWITCHED, text_frame
+from tests.settings.environments import written
 
 JOHN = basic("john", "doe")
 BARE = request("GET", "/admin")
@@ -272,6 +273,19 @@ async def test_waiting_handshakes_count(start_gateway, call, upstream):
 
     assert (429, "too_many_websockets") == (refused.status, refused.json()["error"])
     assert (101, 2) == (taken.status, len(upstream.requests))
+
+
+async def test_public_route(start_gateway, call, upstream, tmp_path):
+    """P21, R8: a public route carries WebSockets of any page, and bounds them by address."""
+    file = written(tmp_path, "routes: [{name: open, auth_methods: []}]")
+    gateway = await start_gateway(file, WEBSOCKET_MAX_PER_USER="1")
+    public = request("GET", "/chat", [*FIELDS, ("Origin", "https://other.example")])
+    upstream.answer_next(SWITCHED)
+    first = await (await call(gateway)).send(public)
+    second = await (await call(gateway)).send(public)
+
+    assert (101, 429) == (first.status, second.status)
+    assert [[]] == [seen.values(b"authorization") for seen in upstream.requests]
 
 
 async def test_caller_leaves_during_the_handshake(gateway, call, upstream):

@@ -6,7 +6,7 @@ import asyncio
 import os
 
 import pytest
-from aiohttp import WSMsgType, WSServerHandshakeError
+from aiohttp import ClientSession, WSMsgType, WSServerHandshakeError
 
 from gateway import metrics
 from tests.fakes.caller import RawCaller
@@ -281,6 +281,52 @@ async def test_outlives_the_token(start_gateway, server, provider):
         await socket.send_str("hello")
 
         assert "hello" == (await receive(socket)).data
+
+
+@pytest.mark.parametrize(
+    ("query", "ends"),
+    [
+        pytest.param("", True, id="everything"),
+        pytest.param("?user=john", True, id="the_user"),
+        pytest.param("?user=jane", False, id="another_user"),
+    ],
+)
+async def test_purge(gateway, query, ends):
+    """A7, P21: a purge of its user ends a connection, one of another user does not."""
+    async with websocket(gateway.port) as socket, ClientSession() as session:
+        url = f"http://127.0.0.1:{gateway.admin_port}/cache{query}"
+        async with session.delete(url) as answer:
+            assert 200 == answer.status
+        await socket.send_str("hello")
+        seen = await receive(socket)
+
+        assert (WSMsgType.CLOSED if ends else WSMsgType.TEXT) is seen.type
+
+
+async def test_purge_on_another_replica(start_gateway, server, start_redis):
+    """A7, P21: a purge ends the connections of other replicas too."""
+    shared = {"REDIS_URL": start_redis().url, "CACHE_SECRET": "n" * 32, "UPSTREAM_URL": server.url}
+    first, second = [await start_gateway(**shared) for _ in range(2)]
+    async with websocket(first.port) as socket, ClientSession() as session:
+        url = f"http://127.0.0.1:{second.admin_port}/cache?user=JOHN"
+        async with session.delete(url) as answer:
+            assert 200 == answer.status
+
+        assert WSMsgType.CLOSED is (await receive(socket)).type
+
+
+async def test_callers_token(start_gateway, server, provider):
+    """P21: a caller with a token of its own opens a connection that ends with that token."""
+    gateway = await start_gateway(
+        UPSTREAM_URL=server.url, AUTH_METHODS="bearer", AUDIENCE_REQUIRED="api"
+    )
+    provider.lifetime = 3
+    token = provider.mint("mary", "another-client")
+    async with websocket(gateway.port, headers={"Authorization": f"Bearer {token}"}) as socket:
+        assert WSMsgType.CLOSED is (await receive(socket)).type
+
+    [seen] = server.requests
+    assert f"Bearer {token}" == seen.headers["Authorization"]
 
 
 async def test_idle_timeout(start_gateway, server):
