@@ -75,11 +75,8 @@ class FakeProvider:
         self.key = take_key(alg)
         self.keys: list[SigningKey] = [self.key]
         self._taken = [self.key]
-        self._scripts: dict[str, deque[Script]] = {
-            "token": deque(),
-            "jwks": deque(),
-            "discovery": deque(),
-        }
+        endpoints = ("token", "jwks", "discovery", "revocation")
+        self._scripts: dict[str, deque[Script]] = {endpoint: deque() for endpoint in endpoints}
         self._port = port
         self._ssl = ssl_context
         self._runner: web.AppRunner | None = None
@@ -139,6 +136,10 @@ class FakeProvider:
     def answer_discovery(self, answer: Answer, *, times: int | None = 1) -> None:
         """Give this answer to the next discovery requests."""
         self._scripts["discovery"].append(Script(answer, times))
+
+    def answer_next_revocation(self, answer: Answer) -> None:
+        """Give this answer to the next request to end a session."""
+        self._scripts["revocation"].append(Script(answer, 1))
 
     def behave(self) -> None:
         """Forget every script and every answer meant for one user."""
@@ -288,6 +289,8 @@ class FakeProvider:
         call = read_token_call(
             request.headers, tuple(request.headers.items()), await request.read(), 0.0
         )
+        if (answer := self._scripted("revocation")) is not None:
+            return await send(request, answer, {})
         token = call.form.get("token", "")
         self.revoked.append(token)
         self.sessions.pop(token, None)
