@@ -11,7 +11,7 @@ from gateway.token_cache.memory import MemoryCache
 from gateway.token_cache.purge import Purger
 from gateway.token_cache.redis import RedisTokenCache
 from gateway.token_cache.sealing import SealingKeys
-from tests.token_cache.redis_server import free_port
+from tests.peers.children import free_port
 
 KEYS = SealingKeys([b"n" * 32])
 

@@ -15,7 +15,7 @@ import pytest
 from gateway import cli
 from tests.fakes.caller import RawCaller, basic, request
 from tests.fakes.waiting import until
-from tests.token_cache.redis_server import free_port
+from tests.peers.children import free_port
 
 KEPT = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
 KEPT |= {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}

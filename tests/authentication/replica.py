@@ -108,7 +108,7 @@ class Replica:
         await self._stack.aclose()
 
     async def _share(self):
-        self.redis = RedisTokenCache.connect(self._url, self.keys)
+        self.redis = RedisTokenCache.connect(self._url, self.keys, timeout=5.0)
         self._stack.push_async_callback(self.redis.aclose)
         bus = Bus(self.redis.link, self.keys)
         self.flights = SharedFlights(self.redis.link, bus, self.keys, life=self._life)

@@ -31,14 +31,18 @@ def grants(provider):
 
 
 async def traffic(caller, seconds):
-    """Send a request every 50 ms for so long; return the statuses."""
-    statuses = set()
-    loop = asyncio.get_running_loop()
-    end = loop.time() + seconds
-    while loop.time() < end:
+    """Send a request every 50 ms for so long; return the statuses, and how often nothing went on.
+
+    A machine that stands still for longer than a renewal has time for makes a login of it.
+    """
+    statuses, stalls = set(), 0
+    clock = asyncio.get_running_loop().time
+    end = clock() + seconds
+    while (before := clock()) < end:
         statuses.add((await caller.send(request("GET", "/", [JOHN]))).status)
         await asyncio.sleep(0.05)
-    return statuses
+        stalls += clock() - before > 0.15
+    return statuses, stalls
 
 
 @pytest.mark.parametrize("rotates", [True, False], ids=["rotating", "not-rotating"])
@@ -47,12 +51,13 @@ async def test_used_entries_are_renewed(start_gateway, call, provider, rotates):
     provider.rotates = rotates
     caller = await call(await start_gateway(**SHORT))
 
-    statuses = await traffic(caller, 7)
+    statuses, stalls = await traffic(caller, 7)
 
     assert {200} == statuses
-    assert ("password", 1) == (grants(provider)[0], grants(provider).count("password"))
-    assert 3 <= grants(provider).count("refresh_token") <= 8
-    assert 1 == len(provider.sessions)
+    logins = grants(provider).count("password")
+    assert 1 <= logins <= 1 + stalls
+    assert 3 <= len(grants(provider)) <= 9 + stalls
+    assert logins == len(provider.sessions)
 
 
 async def test_idle_entries_expire(start_gateway, call, provider):
@@ -60,7 +65,7 @@ async def test_idle_entries_expire(start_gateway, call, provider):
     caller = await call(await start_gateway(**SHORT))
     await caller.send(request("GET", "/", [JOHN]))
 
-    await until(lambda: grants(provider) == ["password", "refresh_token"], within=10)
+    await until(lambda: grants(provider) == ["password", "refresh_token"], within=30)
     await asyncio.sleep(3)
 
     assert ["password", "refresh_token"] == grants(provider)
@@ -71,9 +76,9 @@ async def test_refused_renewal_falls_back_to_one_login(start_gateway, call, prov
     caller = await call(await start_gateway(**SHORT))
     await caller.send(request("GET", "/", [JOHN]))
     provider.sessions.clear()
-    await until(lambda: "refresh_token" in grants(provider), within=10)
+    await until(lambda: "refresh_token" in grants(provider), within=30)
 
-    statuses = await traffic(caller, 2.5)
+    statuses, _ = await traffic(caller, 2.5)
 
     assert {200} == statuses
     assert ["password", "refresh_token", "password"] == grants(provider)[:3]
@@ -84,7 +89,7 @@ async def test_failed_renewal_leaves_the_token(start_gateway, call, provider):
     caller = await call(await start_gateway(**SHORT))
     await caller.send(request("GET", "/", [JOHN]))
     provider.answer_next_token(ANSWERS["internal_error_html"])
-    await until(lambda: "refresh_token" in grants(provider), within=10)
+    await until(lambda: "refresh_token" in grants(provider), within=30)
 
     response = await caller.send(request("GET", "/", [JOHN]))
 
@@ -98,7 +103,7 @@ async def test_credentials_are_proved_again_at_the_bound(start_gateway, call, pr
     await caller.send(request("GET", "/", [JOHN]))
     provider.users["john"] = "changed"
 
-    statuses = await traffic(caller, 6)
+    statuses, _ = await traffic(caller, 6)
 
     assert {200, 401} == statuses
     assert "refresh_token" in grants(provider)
@@ -132,12 +137,13 @@ async def test_replicas_renew_once(start_gateway, call, provider, start_redis, l
     }
     callers = [await call(await start_gateway(**settings)) for _ in range(2)]
 
-    statuses = await asyncio.gather(*(traffic(caller, 7) for caller in callers))
+    seen = await asyncio.gather(*(traffic(caller, 7) for caller in callers))
 
-    assert [{200}, {200}] == statuses
-    assert 1 == grants(provider).count("password")
-    assert 3 <= grants(provider).count("refresh_token") <= 14
-    used = [call.form["refresh_token"] for call in provider.token_calls[1:]]
+    assert [{200}, {200}] == [statuses for statuses, _ in seen]
+    assert 1 <= grants(provider).count("password") <= 1 + sum(stalls for _, stalls in seen)
+    assert 3 <= len(grants(provider)) <= 15
+    used = [call.form["refresh_token"] for call in provider.token_calls
+            if call.grant_type == "refresh_token"]  # fmt: skip
     assert len(used) == len(set(used))
 
 

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
-    from .counterparts import CertifiedProvider, NanoIdP, Redis
+    from tests.token_cache.redis_server import RedisServer
+
+    from .counterparts import CertifiedProvider, NanoIdP
     from .keycloak import Keycloak
     from .running_gateway import Gateway
 
@@ -54,7 +56,7 @@ def certified_oidc_provider(
 
 
 @pytest.fixture
-def redis_server(tmp_path: Path) -> Iterator[Redis]:
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
     """Run a Redis server of the test's own, to be paused or killed."""
     with counterparts.redis(tmp_path) as server:
         yield server

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.provider.certificates import self_signed
+from tests.token_cache.redis_server import RedisServer
 
 from . import installed
 from .children import Child, free_port
@@ -40,26 +41,6 @@ class NanoIdP:
         url = f"{self.issuer}/api/keys/rotate"
         kid: str = ask(url, method="POST", headers=headers, body=b"{}").document()["new_kid"]
         return kid
-
-
-@dataclass
-class Redis:
-    """A Redis server that can be paused, killed and started again on its port."""
-
-    port: int
-    command: list[str]
-    log: Path
-    child: Child
-
-    @property
-    def url(self) -> str:
-        """The address for REDIS_URL."""
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    def start(self) -> None:
-        """Start it again, empty, after it was killed."""
-        self.child = Child(self.command, self.log)
-        self.child.wait_for_port(self.port)
 
 
 def nanoidp_settings(port: int) -> dict[str, Any]:
@@ -158,18 +139,14 @@ def write_certificates(folder: Path) -> None:
 
 
 @contextmanager
-def redis(folder: Path) -> Iterator[Redis]:
+def redis(folder: Path) -> Iterator[RedisServer]:
     """Run a Redis server that keeps nothing on disk."""
-    port = free_port()
-    command = [str(installed.redis_server()), "--port", str(port), "--bind", "127.0.0.1"]
-    command += ["--save", "", "--appendonly", "no", "--dir", str(folder)]
-    log = folder / "redis.log"
-    server = Redis(port, command, log, Child(command, log))
+    server = RedisServer(folder)
+    server.start()
     try:
-        server.child.wait_for_port(port)
         yield server
     finally:
-        server.child.stop()
+        server.stop()
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from .wire import basic
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .counterparts import Redis
+    from tests.token_cache.redis_server import RedisServer
+
     from .keycloak import Admin, Keycloak
     from .running_gateway import Gateway
 
@@ -52,7 +53,7 @@ def test_one_session_for_two_gateways(
     start_gateway: Callable[..., Gateway],
     keycloak: Keycloak,
     admin: Admin,
-    redis_server: Redis,
+    redis_server: RedisServer,
 ) -> None:
     """Two replicas share the session; a refresh token that rotates is never used twice (A12)."""
     shared = {"REDIS_URL": redis_server.url, "CACHE_SECRET": "s" * 32}

@@ -16,7 +16,8 @@ from .wire import Answer, ask, basic, forwarded
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .counterparts import Redis
+    from tests.token_cache.redis_server import RedisServer
+
     from .running_gateway import Gateway
 
 pytestmark = [pytest.mark.peer("redis"), pytest.mark.timeout(600)]
@@ -33,7 +34,7 @@ def gateway(start_gateway: Callable[..., Gateway], oidc_provider: str) -> Gatewa
 
 @pytest.fixture
 def start_with_redis(
-    start_gateway: Callable[..., Gateway], oidc_provider: str, redis_server: Redis
+    start_gateway: Callable[..., Gateway], oidc_provider: str, redis_server: RedisServer
 ) -> Callable[..., Gateway]:
     """Give a function that starts a gateway sharing the test's Redis."""
 
@@ -77,7 +78,7 @@ def test_a_rotated_secret_still_reads_what_the_older_one_wrote(
 
 
 def test_redis_holds_no_credential_and_no_token(
-    start_with_redis: Callable[..., Gateway], redis_server: Redis
+    start_with_redis: Callable[..., Gateway], redis_server: RedisServer
 ) -> None:
     """Keys and values in Redis show neither pair nor token, and every key expires (A4, A5)."""
     token = forwarded(start_with_redis().get("/anything", JOHN))
@@ -96,15 +97,15 @@ def test_redis_holds_no_credential_and_no_token(
 
 @pytest.mark.parametrize("outage", ["killed", "paused"])
 def test_without_redis_cached_and_new_callers_are_served(
-    start_with_redis: Callable[..., Gateway], redis_server: Redis, outage: str
+    start_with_redis: Callable[..., Gateway], redis_server: RedisServer, outage: str
 ) -> None:
     """A Redis that is gone or silent is a miss: nobody sees an error (A13, F9, F10)."""
     gateway = start_with_redis()
     assert gateway.get("/anything", JOHN).status == 200
     if outage == "killed":
-        redis_server.child.kill()
+        redis_server.stop()
     else:
-        redis_server.child.pause()
+        redis_server.pause()
     again = gateway.get("/anything", JOHN)
     assert again.status == 200
     assert gateway.cache_of(again) == "memory"
@@ -113,11 +114,11 @@ def test_without_redis_cached_and_new_callers_are_served(
 
 
 def test_redis_is_used_again_after_it_came_back(
-    start_with_redis: Callable[..., Gateway], redis_server: Redis
+    start_with_redis: Callable[..., Gateway], redis_server: RedisServer
 ) -> None:
     """A gateway that saw Redis go writes to it again once it is back (F9)."""
     gateway = start_with_redis(CACHE_TTL_MAX="1")
-    redis_server.child.kill()
+    redis_server.stop()
     assert gateway.get("/anything", JOHN).status == 200
     redis_server.start()
     deadline = time.monotonic() + 30
@@ -129,10 +130,10 @@ def test_redis_is_used_again_after_it_came_back(
 
 
 def test_a_gateway_starts_while_redis_is_down(
-    start_with_redis: Callable[..., Gateway], redis_server: Redis
+    start_with_redis: Callable[..., Gateway], redis_server: RedisServer
 ) -> None:
     """Redis is a convenience: without it the gateway gets ready and serves (A13)."""
-    redis_server.child.kill()
+    redis_server.stop()
     assert start_with_redis().get("/anything", JOHN).status == 200
 
 

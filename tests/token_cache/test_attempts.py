@@ -10,7 +10,7 @@ from gateway.errors import TooManyAttemptsError
 from gateway.token_cache.attempts import AttemptKeys, Outlook, SharedAttempts
 from gateway.token_cache.link import Link
 from tests.fakes.waiting import until_told
-from tests.token_cache.redis_server import free_port
+from tests.peers.children import free_port
 
 LIMITS = {"user": 2, "spread": 3, "address": 4}
 HOME, CAFE = "192.0.2.1", "198.51.100.1"
@@ -25,7 +25,7 @@ def keys(user=b"u", address=b"a"):
 @pytest.fixture
 async def link(start_redis):
     """Return the way to a Redis of the test's own."""
-    link = Link.connect(start_redis().url, pause=0.05)
+    link = Link.connect(start_redis().url, timeout=5.0, pause=0.05)
     yield link
     await link.aclose()
 

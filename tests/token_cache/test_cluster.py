@@ -12,8 +12,8 @@ from gateway.token_cache.ledger import PurgeLedger
 from gateway.token_cache.link import READING, Command, Link
 from gateway.token_cache.redis import EPOCH, RedisTokenCache, name_of
 from gateway.token_cache.sealing import Opened, SealingKeys
+from tests.peers.children import free_port
 from tests.token_cache.asking import look, put
-from tests.token_cache.redis_server import free_port
 from tests.token_cache.topologies import RedisCluster, ask, until
 
 NOW = 1_700_000_000.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import AsyncExitStack
 
 import pytest
@@ -13,8 +14,8 @@ from gateway.token_cache.ledger import Ticket
 from gateway.token_cache.link import Link
 from gateway.token_cache.lock import POLL_CONNECTED, SharedFlights
 from gateway.token_cache.sealing import SealingKeys
-from tests.fakes.waiting import until_told
-from tests.token_cache.redis_server import free_port
+from tests.fakes.waiting import until, until_told
+from tests.peers.children import free_port
 
 KEYS = SealingKeys([b"n" * 32])
 KEY, OTHER = b"k" * 32, b"o" * 32
@@ -53,12 +54,16 @@ async def empty(shared_redis):
         yield raw
 
 
-async def fly(flights, outcome, key=KEY):
-    """Lead the flight or wait for it until there is an outcome; return it and who made it."""
+async def fly(flights, outcome, tried, key=KEY):
+    """Lead the flight or wait for it until there is an outcome; return it and who made it.
+
+    Who leads lands when three have tried to.
+    """
     while True:
         lease = await flights.lead(key)
+        tried[key] += 1
         if lease is not None:
-            await asyncio.sleep(0.05)
+            await until(lambda: tried[key] >= 3, within=30)
             await lease.land(outcome)
             return outcome, lease.shared
         heard = await flights.wait(key)
@@ -69,7 +74,9 @@ async def fly(flights, outcome, key=KEY):
 async def test_one_leads(replica, url):
     """A10: of three replicas one leads, and the others get what it said."""
     replicas = [await replica(url) for _ in range(3)]
-    landed = await asyncio.gather(*(fly(each, b"%d" % n) for n, each in enumerate(replicas)))
+    tried = Counter()
+    flights = [fly(each, b"%d" % n, tried) for n, each in enumerate(replicas)]
+    landed = await asyncio.gather(*flights)
     assert sorted(str(shared) for _, shared in landed) == ["None", "None", "True"]
     assert len({outcome for outcome, _ in landed}) == 1
 
@@ -78,7 +85,8 @@ async def test_crowd_of_flights(replica, url):
     """A10: a hundred flights at once are led once each, and no outcome goes to another's key."""
     replicas = [await replica(url) for _ in range(3)]
     keys = [bytes([n]) * 32 for n in range(100)]
-    landed = await asyncio.gather(*(fly(r, key, key) for key in keys for r in replicas))
+    tried = Counter()
+    landed = await asyncio.gather(*(fly(r, key, tried, key) for key in keys for r in replicas))
     expected = [key for key in keys for _ in replicas]
     assert [outcome for outcome, _ in landed] == expected
     assert [shared for _, shared in landed].count(True) == 100
@@ -247,7 +255,7 @@ async def test_forged_outcome(replica, empty, shared_redis, forged):
 
 async def test_lease_without_an_end(replica, empty, shared_redis):
     """A lease that outlives what a lease may live is passed by, so nobody waits for ever."""
-    first, second = [await replica(shared_redis.url, life=0.3, longest=0.1) for _ in range(2)]
+    first, second = [await replica(shared_redis.url, life=1.5, longest=0.1) for _ in range(2)]
     await first.lead(KEY)
     await first.aclose()
     [held] = await empty.keys("*:lease")

@@ -15,7 +15,7 @@ from gateway.token_cache.memory import MemoryCache
 from gateway.token_cache.purge import PURGES, PurgedEntry, Purger, PurgeResult
 from gateway.token_cache.redis import EPOCH, OWNER_PREFIX, RedisTokenCache, name_of
 from gateway.token_cache.sealing import SealingKeys
-from tests.token_cache.redis_server import free_port
+from tests.peers.children import free_port
 
 NOW = 1_700_000_000.0
 OLD, NEW = b"o" * 32, b"n" * 32

@@ -8,8 +8,8 @@ from redis.asyncio import Redis
 
 from gateway.token_cache.redis import RedisTokenCache
 from gateway.token_cache.sealing import Opened, SealingKeys
+from tests.peers.children import free_port
 from tests.token_cache.asking import look, put
-from tests.token_cache.redis_server import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -21,7 +21,7 @@ TOKEN = Opened(b"token", NOW + 60)
 PAUSE = 0.05
 
 
-def connect(url: str, timeout: float = 0.2) -> RedisTokenCache:
+def connect(url: str, timeout: float = 1.0) -> RedisTokenCache:
     """Return a cache that is asked again soon after a failure."""
     return RedisTokenCache.connect(url, KEYS, timeout=timeout, pause=PAUSE)
 
@@ -112,7 +112,7 @@ async def test_reset(answering, caplog: pytest.LogCaptureFixture) -> None:
 async def test_answers_of_something_else(answering, answer: bytes) -> None:
     """A13: whatever answers, and whatever it says, it is a miss and never an exception."""
     url, _ = await answering(answer)
-    cache = connect(url)
+    cache = connect(url, timeout=0.2)
     for _ in range(3):
         assert await look(cache, [ALICE], NOW) is None
         await put(cache, ALICE, b"token", NOW + 60, NOW)

@@ -8,8 +8,8 @@ import pytest
 
 from gateway.token_cache.redis import RedisTokenCache
 from gateway.token_cache.sealing import Opened, SealingKeys
+from tests.peers.children import free_port
 from tests.token_cache.asking import look, put
-from tests.token_cache.redis_server import free_port
 from tests.token_cache.topologies import MASTER, Sentinels, ask, require_redis
 
 NOW = 1_700_000_000.0

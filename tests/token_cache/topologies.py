@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import redis
 
-from tests.peers.children import missing
-from tests.token_cache.redis_server import RedisServer, free_port
+from tests.peers.children import free_port, missing
+from tests.token_cache.redis_server import RedisServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
