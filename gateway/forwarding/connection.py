@@ -30,6 +30,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._wake: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
         self._clock: asyncio.TimerHandle | None = None
+        self._due: float | None = None  # when the head of the response has to be there
         self._in_use = False
         self._sending = False
         self._reading_paused = False
@@ -46,6 +47,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End a body that lasts until the close, or fail the response under way."""
         self._closed = True
+        self._stop_clock()
         if self._in_use and not self._poisoned:
             self._end(exc)
         self._wake_up()
@@ -113,17 +115,24 @@ class UpstreamConnection(asyncio.Protocol):
 
     def expect_head_within(self, timeout: float) -> None:
         """Fail the response if its head is not there after ``timeout`` seconds."""
-        if self._reader.head is None and self._clock is None:
-            self._clock = self._loop.call_later(timeout, self._time_out)
+        if self._reader.head is None:
+            self._due = due = self._loop.time() + timeout
+            if self._clock is None:
+                self._clock = self._loop.call_at(due, self._look_at_clock)
 
     async def read_head(self) -> ResponseHead:
         """Return the head of the final response; a broken one raises ``UpstreamError``."""
-        while self._reader.head is None:
+        reader = self._reader
+        while reader.head is None:
             if self._error is not None:
                 raise self._error
-            await self._sleep()
-        self._stop_clock()
-        return self._reader.head
+            self._wake = self._loop.create_future()
+            try:
+                await self._wake
+            finally:
+                self._wake = None
+        self._due = None
+        return reader.head
 
     async def read_body(self) -> bytes:
         """Return all body bytes that are there, at least one; empty means the clean end.
@@ -185,7 +194,6 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _end(self, exc: Exception | None) -> None:
         """Take the end of the connection for what it means to the response."""
-        self._stop_clock()
         if exc is not None:
             self._error = UpstreamError(f"the connection to the upstream broke: {exc}")
             return
@@ -194,10 +202,18 @@ class UpstreamConnection(asyncio.Protocol):
         except UpstreamError as error:
             self._error = error
 
-    def _time_out(self) -> None:
-        self.fail(UpstreamTimeoutError("the upstream did not answer in time"))
+    def _look_at_clock(self) -> None:
+        """Fail the response that is late; one timer serves all requests of a connection."""
+        self._clock = None
+        if self._due is None:
+            return
+        if self._loop.time() < self._due:
+            self._clock = self._loop.call_at(self._due, self._look_at_clock)
+        else:
+            self.fail(UpstreamTimeoutError("the upstream did not answer in time"))
 
     def _stop_clock(self) -> None:
+        self._due = None
         if self._clock is not None:
             self._clock.cancel()
             self._clock = None

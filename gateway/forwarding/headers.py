@@ -82,7 +82,7 @@ def write_request_head(
 
     ``access_token`` ``None`` is a public route: nothing is said about who is calling.
     """
-    named = _named_by_connection(head.values(b"connection"))
+    named = _named_by_connection(head.fields.get(b"connection"))
     if drop_referer:
         named |= {b"referer"}
     if upstream.stripped:
@@ -233,13 +233,14 @@ def write_response_head(
 
 
 # Naming these in Connection takes nothing away: they frame the message or say what it is.
+_NOTHING: frozenset[bytes] = frozenset()
 _NEVER_NAMED = frozenset({b"content-length", b"host", b"date", b"set-cookie"})
 
 
-def _named_by_connection(values: Sequence[bytes]) -> frozenset[bytes]:
+def _named_by_connection(values: Sequence[bytes] | None) -> frozenset[bytes]:
     """Return the field names the ``Connection`` fields name, lower-cased (RFC 9110 §7.6.1)."""
     if not values:
-        return frozenset()
+        return _NOTHING
     return _names_in(b",".join(values))
 
 

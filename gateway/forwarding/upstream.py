@@ -85,7 +85,8 @@ class Forwarder:
         self._connect_timeout = connect_timeout
         self._tls = _tls_context(ca_file)
         self._loop = asyncio.get_running_loop()
-        self._pools: dict[Upstream, UpstreamPool] = {}
+        # By identity: to hash one takes a microsecond. Who is in here lives as long as this does.
+        self._pools: dict[int, tuple[UpstreamPool, Upstream]] = {}
         self._by_way: dict[tuple[object, ...], UpstreamPool] = {}
 
     async def forward(
@@ -147,10 +148,12 @@ class Forwarder:
             pool.close()
 
     def _pool(self, upstream: Upstream) -> UpstreamPool:
-        pool = self._pools.get(upstream)
-        if pool is None:
-            pool = self._by_way.get(upstream.way) or self._open_pool(upstream)
-            self._pools[upstream] = self._by_way[upstream.way] = pool
+        known = self._pools.get(id(upstream))
+        if known is not None:
+            return known[0]
+        pool = self._by_way.get(upstream.way) or self._open_pool(upstream)
+        self._by_way[upstream.way] = pool
+        self._pools[id(upstream)] = pool, upstream
         return pool
 
     def _open_pool(self, upstream: Upstream) -> UpstreamPool:

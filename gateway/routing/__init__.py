@@ -7,7 +7,7 @@ reading of a path gives to one route and another reading to another is refused.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -40,18 +40,19 @@ class Upstream:
     ca_file: Path | None = None
     stripped: bytes = b""
     preserve_host: bool = False
+    host_field: bytes = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Set the value of the ``Host`` field sent there (RFC 9110 §7.2)."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        default = _DEFAULT_PORTS[self.scheme] == self.port
+        written = (host if default else f"{host}:{self.port}").encode("ascii")
+        object.__setattr__(self, "host_field", written)
 
     @property
     def way(self) -> tuple[object, ...]:
         """What a connection there depends on."""
         return (self.scheme, self.host, self.port, self.connect_timeout, self.ca_file)
-
-    @property
-    def host_field(self) -> bytes:
-        """The value of the ``Host`` field sent there (RFC 9110 §7.2)."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        default = _DEFAULT_PORTS[self.scheme] == self.port
-        return (host if default else f"{host}:{self.port}").encode("ascii")
 
 
 @dataclass(frozen=True, slots=True)

@@ -279,16 +279,16 @@ def _write_line(request: web.BaseRequest, journal: _Journal) -> None:
     path = head.path.decode("latin-1") if head is not None else _path_of(request.raw_path)
     write_access(
         AccessEntry(
-            request_id=journal.request_id,
-            method=request.method,
-            path=path,
-            status=journal.status,
-            duration_ms=(time.monotonic() - journal.started) * 1000,
-            grant=None if principal is None else principal.grant,
-            cache=None if authentication is None else authentication.source.value,
-            user=journal.user if principal is None else principal.user,
-            error=journal.error,
-            cause=journal.cause,
+            journal.request_id,
+            request.method,
+            path,
+            journal.status,
+            (time.monotonic() - journal.started) * 1000,
+            None if principal is None else principal.grant,
+            None if authentication is None else authentication.source,
+            journal.user if principal is None else principal.user,
+            journal.error,
+            journal.cause,
         )
     )
 

@@ -89,7 +89,11 @@ class ProxyProtocol(WatchedProtocol):
         """
         while not self._force_close:
             if not self._messages:
-                await self._wait_for_message()
+                self._waiter = self._loop.create_future()
+                try:
+                    await self._waiter
+                finally:
+                    self._waiter = None
             message, body = self._messages.popleft()
             self._let_more_arrive()
             try:
@@ -105,13 +109,6 @@ class ProxyProtocol(WatchedProtocol):
             self._task_handler = None
             if self.transport is not None:
                 self.transport.close()
-
-    async def _wait_for_message(self) -> None:
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
 
     def _let_more_arrive(self) -> None:
         """Tell the parser that a message was taken: it reads a bounded number of them ahead."""

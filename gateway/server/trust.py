@@ -11,14 +11,13 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 
 from gateway.forwarding.headers import Forwarded, forwarded_for
-from gateway.server.hops import Hops, read_address, read_hops
+from gateway.server.hops import read_address, read_hops
 
 if TYPE_CHECKING:
     from aiohttp import web
 
     from gateway.request import RequestHead
 
-NO_HOPS = Hops()
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
 
 
@@ -65,15 +64,15 @@ class TrustedProxies:
 
     def forwarded(self, request: web.BaseRequest, head: RequestHead, request_id: str) -> Forwarded:
         """Return what the upstream is told about the caller's side."""
-        host = head.values(b"host")
-        proto = b"https" if request.secure else b"http"
-        believed = bool(self._networks) and self._trusts(head.peer)
-        hops = read_hops(head) if believed else NO_HOPS
+        hosts = head.fields.get(b"host")
+        host = hosts[0] if hosts else b""
+        proto = b"https" if request.protocol.ssl_context else b"http"
+        named = request_id.encode("ascii")
+        if not (self._networks and self._trusts(head.peer)):
+            return Forwarded(_written(head.peer), proto, host, named)
+        hops = read_hops(head)
         return Forwarded(
-            for_=forwarded_for(hops.addresses, head.peer),
-            proto=hops.proto or proto,
-            host=hops.host or (host[0] if host else b""),
-            request_id=request_id.encode("ascii"),
+            forwarded_for(hops.addresses, head.peer), hops.proto or proto, hops.host or host, named
         )
 
     def _decide(self, peer: str) -> bool:
@@ -82,3 +81,8 @@ class TrustedProxies:
         except ValueError:
             return False
         return any(address in network for network in self._networks)
+
+
+@lru_cache(maxsize=1024)
+def _written(peer: str) -> bytes:
+    return forwarded_for((), peer)
