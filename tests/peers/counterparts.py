@@ -149,6 +149,74 @@ def redis(folder: Path) -> Iterator[RedisServer]:
         server.stop()
 
 
+WEBSOCKET_ECHO = """
+import asyncio, sys
+from websockets.asyncio.server import serve
+
+async def echo(connection):
+    async for message in connection:
+        await connection.send(message)
+    await connection.close()
+
+async def main():
+    async with serve(echo, "127.0.0.1", int(sys.argv[1]), max_size=None) as server:
+        await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+
+@contextmanager
+def websocket_echo(folder: Path) -> Iterator[int]:
+    """Run an echo server of the library websockets, which compresses, and give its port."""
+    port = free_port()
+    command = [str(installed.websockets()), "-c", WEBSOCKET_ECHO, str(port)]
+    child = Child(command, folder / "websockets.log")
+    try:
+        child.wait_for_port(port)
+        yield port
+    finally:
+        child.stop()
+
+
+# As its documentation says for WebSockets: https://nginx.org/en/docs/http/websocket.html
+NGINX = """
+daemon off; master_process off; pid @folder@/nginx.pid; error_log @folder@/nginx.log;
+events {}
+http {
+  access_log off; client_body_temp_path @folder@/nginx.body; proxy_temp_path @folder@/nginx.proxy;
+  map $http_upgrade $connection_upgrade { default upgrade; '' close; }
+  server {
+    listen 127.0.0.1:@port@;
+    location / {
+      proxy_pass http://127.0.0.1:@to@;
+      proxy_http_version 1.1;
+      proxy_set_header Host $http_host;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection $connection_upgrade;
+    }
+  }
+}
+"""
+
+
+@contextmanager
+def nginx(folder: Path, to: int) -> Iterator[int]:
+    """Run an nginx that sends everything to a port, WebSockets too, and give its own port."""
+    program = installed.nginx()
+    port = free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    config = NGINX.replace("@folder@", str(folder)).replace("@port@", str(port))
+    (folder / "nginx.conf").write_text(config.replace("@to@", str(to)), encoding="utf-8")
+    command = [str(program), "-p", str(folder), "-e", f"{folder}/nginx.log"]
+    child = Child([*command, "-c", f"{folder}/nginx.conf"], folder / "nginx.out.log")
+    try:
+        child.wait_for_port(port)
+        yield port
+    finally:
+        child.stop()
+
+
 @contextmanager
 def httpbin(folder: Path) -> Iterator[str]:
     """Run httpbin behind gunicorn and give its URL."""

@@ -68,6 +68,19 @@ def httpbin() -> Path:
     return python_tools("httpbin", "httpbin==0.10.4", "gunicorn==27.0.1") / "gunicorn"
 
 
+def websockets() -> Path:
+    """Return the Python of an environment that holds the library websockets."""
+    return python_tools("websockets", "websockets==17.4") / "python"
+
+
+def nginx() -> Path:
+    """Return the nginx program; Debian keeps it where only root looks."""
+    found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if found is None:
+        missing("no nginx on the PATH", "apt-get install nginx-light")
+    return Path(found)
+
+
 def oidc_provider() -> Path:
     """Return the folder that holds oidc-provider and the script that runs it."""
     for tool in ("node", "npm"):
