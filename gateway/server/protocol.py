@@ -23,7 +23,7 @@ from aiohttp.web_protocol import (
 from gateway.errors import GatewayError, HeaderTooLargeError, RequestError
 from gateway.logs import AccessEntry, write_access
 from gateway.server.answers import write_error
-from gateway.server.watched import WatchedProtocol
+from gateway.server.chunked import ChunkedProtocol
 from gateway.server.written import Written
 
 if TYPE_CHECKING:
@@ -39,11 +39,10 @@ if TYPE_CHECKING:
 LINGERING_TIME = 2.0
 # How many fields aiohttp reads; ``read_head`` then refuses them with the right status.
 MAX_FIELDS_READ = 8192
-# The shortest field there is: a name of one letter, a colon, a line end.
 _SHORTEST_FIELD = len(b"a:\r\n")
 
 
-class ProxyProtocol(WatchedProtocol):
+class ProxyProtocol(ChunkedProtocol):
     """Reads requests as they are: no decompression, no access log of aiohttp's."""
 
     __slots__ = ("_server", "_writer", "draining", "handed_over")
@@ -77,9 +76,16 @@ class ProxyProtocol(WatchedProtocol):
         """Read request bytes; what the parser cannot read also ends the body it is part of."""
         super().data_received(data)
         if not self._messages:
-            self.note_part(data)
-        elif isinstance(self._messages[-1][0], _ErrInfo):
+            if self._current_request is None:
+                self.note_part(data)
+            elif self.note_body(self._current_request.content, data):
+                self._break_bodies()
+            return
+        message, body = self._messages[-1]
+        if isinstance(message, _ErrInfo):
             self._break_bodies()
+        elif message.chunked:
+            self.note_chunked(body, data)
 
     async def start(self) -> None:
         """Answer the requests of this connection, one after another, in the connection's own task.
@@ -96,6 +102,8 @@ class ProxyProtocol(WatchedProtocol):
                     self._waiter = None
             message, body = self._messages.popleft()
             self._let_more_arrive()
+            if not isinstance(message, _ErrInfo) and message.chunked:
+                self.begin_chunked()
             try:
                 written = await self._answer(message, body)
                 if not body.is_eof():
@@ -190,6 +198,11 @@ class ProxyProtocol(WatchedProtocol):
             self._resume_reading_for_buffer()
         return unread
 
+    def ends_after(self, request: web.BaseRequest) -> bool:
+        """Return whether no other request may be read behind this one."""
+        chunked = request._message.chunked  # noqa: SLF001 - the parser's verdict, shown nowhere else
+        return self.draining or (chunked and not self.parser_is_clean)
+
     def close(self) -> None:
         """Take no more requests; the body of the one under way still arrives."""
         self.draining = True
@@ -262,7 +275,7 @@ def may_stay_open(request: web.BaseRequest) -> bool:
     return (
         request.keep_alive
         and request.content.is_eof()
-        and not (isinstance(protocol, ProxyProtocol) and protocol.draining)
+        and not (isinstance(protocol, ProxyProtocol) and protocol.ends_after(request))
         and not (
             request._message.upgrade  # noqa: SLF001 - the parser's verdict, shown nowhere else
             and request.headers.get("Upgrade", "").lower() not in _UPGRADES_KEPT
