@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.benchmarks import page
-from tests.benchmarks.comparison import Measured, Plan, compare
+from tests.benchmarks.comparison import OWN, Measured, Plan, compare
 from tests.benchmarks.installing import Apt, MissingError
 from tests.benchmarks.load import Loader, LoadError, Target
 from tests.benchmarks.machine import Cores, allow_many_files, describe
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 WRK = Apt("wrk", ("wrk",))
 TASKSET = Apt("taskset", ("util-linux",))
-EVERY = ("bearergate", *(peer.name for peer in PEERS))
+EVERY = (OWN, *(peer.name for peer in PEERS))
 SCENARIOS = {
     "credentials": credentials.measure,
     "redis": shared_cache.measure,
@@ -72,12 +72,21 @@ def arguments() -> argparse.Namespace:
     return given
 
 
+class Missing(dict[str, str]):
+    """What could not be measured, and why."""
+
+    def note(self, name: str, why: str) -> None:
+        """Keep the reason for the page, and tell it."""
+        self[name] = why
+        say(f"without {name}: {why}")
+
+
 def start(
-    site: Site, cores: Cores, only: Container[str], stack: ExitStack, missing: dict[str, str]
+    site: Site, cores: Cores, only: Container[str], stack: ExitStack, missing: Missing
 ) -> list[Running]:
     """Start the wanted programs; one that cannot be had is noted, and left out."""
     runnings = []
-    if "bearergate" in only:
+    if OWN in only:
         runnings.append(stack.enter_context(running_gateway(site, (cores.proxy,))))
     for peer in PEERS:
         if peer.name not in only:
@@ -85,12 +94,11 @@ def start(
         try:
             runnings.append(stack.enter_context(running_peer(peer, site, cores.proxy)))
         except (MissingError, ChildError) as exc:
-            missing[peer.title] = str(exc)
-            say(f"without {peer.name}: {exc}")
+            missing.note(peer.title, str(exc))
     return runnings
 
 
-def run_scenarios(names: Sequence[str], bench: Bench, missing: dict[str, str]) -> list[Section]:
+def run_scenarios(names: Sequence[str], bench: Bench, missing: Missing) -> list[Section]:
     """Run the wanted scenarios; one that this version or machine does not allow is noted."""
     sections = []
     for name in names:
@@ -98,8 +106,7 @@ def run_scenarios(names: Sequence[str], bench: Bench, missing: dict[str, str]) -
         try:
             sections.append(SCENARIOS[name](bench))
         except (MissingError, ChildError, LoadError, OSError) as exc:
-            missing[f"scenario {name}"] = str(exc)
-            say(f"without it: {exc}")
+            missing.note(f"scenario {name}", str(exc))
     return sections
 
 
@@ -108,7 +115,7 @@ def run(given: argparse.Namespace, folder: Path) -> tuple[list[Measured], list[S
     cores = Cores.choose()
     cores.leave()
     loader, plan = Loader(cores), Plan.quick() if given.quick else Plan.full()
-    missing: dict[str, str] = {}
+    missing = Missing()
     measured: list[Measured] = []
     with ExitStack() as stack:
         site = stack.enter_context(running_site(folder, cores.load))
@@ -116,7 +123,8 @@ def run(given: argparse.Namespace, folder: Path) -> tuple[list[Measured], list[S
         with ExitStack() as peers:
             runnings = start(site, cores, given.only, peers, missing)
             if runnings:
-                measured = compare(runnings, upstream, loader, plan, say)
+                say(f"{len(runnings)} programs, {plan.turns} turns each")
+                measured = compare(runnings, upstream, loader, plan, missing.note)
         bench = Bench(site, cores, loader, turns=plan.turns)
         sections = run_scenarios(given.scenarios, bench, missing)
     text = page.write(measured, sections, missing, plan=plan, apart=cores.apart)
@@ -132,7 +140,7 @@ def main() -> None:
         allow_many_files()
         with tempfile.TemporaryDirectory(prefix="bearergate-bench-") as folder:
             measured, sections, text = run(given, Path(folder))
-    except MissingError as exc:
+    except (MissingError, ChildError, LoadError) as exc:
         sys.exit(f"the benchmarks cannot run: {exc}")
     if given.whole:
         page.PAGE.write_text(text)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from tests.benchmarks.programs import Running
 
 
+OWN = "bearergate"
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How long and how often: seconds of each load, turns of each program."""
@@ -90,29 +93,34 @@ def compare(
     upstream: Target,
     loader: Loader,
     plan: Plan,
-    say: Callable[[str], None],
+    drop: Callable[[str, str], None],
 ) -> list[Measured]:
-    """Measure the programs in turns; ``upstream`` without any of them comes first."""
+    """Measure the programs in turns; ``upstream`` without any of them comes first.
+
+    One that does not answer every request is dropped, unless it is our own.
+    """
     direct = Measured("direct", "no proxy: the upstream itself")
-    measured = {one.name: Measured(one.name, one.title, one.version) for one in runnings}
+    left = [(one, Measured(one.name, one.title, one.version)) for one in runnings]
     for running in runnings:
         loader.saturate(running.target, 1)  # caches, pools and lazy imports
-    for turn in range(plan.turns):
-        say(f"turn {turn + 1} of {plan.turns}")
+    for _ in range(plan.turns):
         take_turn(direct, upstream, loader, plan)
-        for running in runnings:
-            take_turn(measured[running.name], running.target, loader, plan)
-    for running in runnings:
-        measured[running.name].resident = resident_bytes(running.child.pid)
-    return [direct, *measured.values()]
+        for running, measured in tuple(left):
+            try:
+                take_turn(measured, running.target, loader, plan)
+            except LoadError as exc:
+                if running.name == OWN:
+                    raise
+                drop(running.title, str(exc))
+                left.remove((running, measured))
+    for running, measured in left:
+        measured.resident = resident_bytes(running.child.pid)
+    return [direct, *(measured for _, measured in left)]
 
 
 def take_turn(measured: Measured, target: Target, loader: Loader, plan: Plan) -> None:
     """Put the three loads on a program, each after a moment of rest."""
-    try:
-        measured.saturated.append(loader.saturate(target, plan.saturated))
-        time.sleep(0.1)
-        measured.paced.append(loader.pace(target, plan.paced, plan.rate))
-        measured.single.append(loader.saturate(target, plan.single, connections=1))
-    except LoadError as exc:
-        raise LoadError(f"{measured.name}: {exc}") from exc
+    measured.saturated.append(loader.saturate(target, plan.saturated))
+    time.sleep(0.1)
+    measured.paced.append(loader.pace(target, plan.paced, plan.rate))
+    measured.single.append(loader.saturate(target, plan.single, connections=1))

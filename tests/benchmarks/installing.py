@@ -41,7 +41,7 @@ def tools_folder() -> Path:
 
 def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
     """Run an installing command; its last line tells why it failed."""
-    print("installing:", " ".join(command), file=sys.stderr)  # noqa: T201 - a terminal's user waits
+    print("needs:", " ".join(command), file=sys.stderr)  # noqa: T201 - a terminal's user waits
     ran = subprocess.run(
         command,
         check=False,
@@ -120,4 +120,20 @@ class Go:
             if go is None:
                 raise MissingError(f"no Go here for `go install {self.module}`")
             run([go, "install", self.module], {"GOBIN": str(folder)})
+        return str(path)
+
+
+@dataclass(frozen=True, slots=True)
+class GoFile:
+    """A program of one Go file that needs nothing but the standard library."""
+
+    name: str
+    file: Path
+
+    def program(self) -> str:
+        """Return the program's path."""
+        go, path = found("go"), tools_folder() / self.name
+        if go is None:
+            raise MissingError(f"no Go here to build {self.file.name}")
+        run([go, "build", "-o", str(path), str(self.file)])  # Go knows whether there is work
         return str(path)

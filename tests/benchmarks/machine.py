@@ -111,7 +111,7 @@ def describe() -> str:
             break
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
     virtual = ", virtual" if "hypervisor" in (PROC / "cpuinfo").read_text() else ""
-    cores = len(os.sched_getaffinity(0))
+    cores = os.cpu_count()  # this process may keep to one of them
     kernel = ".".join(platform.release().split(".")[:2])
     return (
         f"{cores} cores of {model}{virtual}, {memory:.0f} GiB of memory, Linux {kernel}, "

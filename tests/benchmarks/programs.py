@@ -59,11 +59,12 @@ class Running:
     headers: Mapping[str, str]
     admin_port: int = 0
     version: str = ""
+    path: str = "/"
 
     @property
     def target(self) -> Target:
         """Where loads go."""
-        return Target(f"http://127.0.0.1:{self.port}/", self.headers, self.child.pid)
+        return Target(f"http://127.0.0.1:{self.port}{self.path}", self.headers, self.child.pid)
 
 
 def prove(running: Running) -> None:
@@ -88,7 +89,7 @@ def version_of(command: list[str]) -> str:
 def running_peer(peer: Peer, site: Site, core: int) -> Iterator[Running]:
     """Run a peer; raises ``MissingError`` when it cannot be had and ``ChildError`` when it ends."""
     port, program = free_port(), peer.source.program()
-    version = version_of([program, peer.version])
+    version = version_of([program, peer.version]) if peer.version else ""
     values = {**site.values, "port": str(port), "program": program}
     for name in peer.files:
         text = filled((CONFIGS / name).read_text(), values)

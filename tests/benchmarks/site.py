@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CONFIGS = Path(__file__).parent / "configs"
 BODY = "x" * 1024
 LIFETIME = 86_400
-NGINX = Apt("nginx", ("nginx-light",))
+NGINX = Apt("nginx", ("nginx",))
 
 
 @dataclass(frozen=True, slots=True)

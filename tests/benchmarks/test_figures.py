@@ -18,6 +18,7 @@ from tests.benchmarks.load import Load, LoadError, Sample, parse_paced, parse_wr
 from tests.benchmarks.machine import cpu_seconds, parse_memory, parse_stat, resident_bytes, tree
 from tests.benchmarks.pacer import percentile, whole
 from tests.benchmarks.page import cleaned
+from tests.benchmarks.scenarios import Curve, curve_rows
 from tests.benchmarks.site import filled
 from tests.benchmarks.tables import comparison_table, table
 from tests.benchmarks.targets import Bound, Goal, figures_of, targets_table
@@ -105,6 +106,17 @@ def test_ratios_compare_neighbours():
 
     assert cpu_ratio(own, nginx) == pytest.approx(2.5)
     assert throughput_ratio(own, nginx) == pytest.approx(1.0)
+
+
+def test_more_cpu_turn_by_turn():
+    """What more a request costs is the median of the turns' differences."""
+    one = Curve("1", None, samples=[sample(50), sample(90), sample(50)])
+    many = Curve("1,000", None, samples=[sample(53), sample(92), sample(70)])
+
+    assert many.more_than(one) == pytest.approx(3.0)
+    assert [["1", "50.0", "1.00", "1,000"], ["1,000", "70.0", "1.06", "1,000"]] == curve_rows(
+        [one, many]
+    )
 
 
 def test_added_latency():

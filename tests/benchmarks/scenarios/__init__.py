@@ -80,10 +80,10 @@ class Curve:
         """Return how many times the CPU of the other's requests these take."""
         return ratio([s.cpu_us for s in self.samples], [s.cpu_us for s in other.samples])
 
-    def rate_ratio(self, other: Curve) -> float:
-        """Return how many times the other's requests a second these are."""
-        mine = [s.load.per_second for s in self.samples]
-        return ratio(mine, [s.load.per_second for s in other.samples])
+    def more_than(self, other: Curve) -> float:
+        """Return how many CPU microseconds more than the other's these take, the median turn."""
+        pairs = zip(self.samples, other.samples, strict=True)
+        return median(mine.cpu_us - theirs.cpu_us for mine, theirs in pairs)
 
 
 def take_turns(bench: Bench, curves: Sequence[Curve]) -> None:
