@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from gateway.app import _open_provider
-from gateway.app.exchange import compose
-from gateway.oauth.client_auth import Client
+from gateway.app.parts import Parts
+from gateway.app.providers import discovered
+from gateway.app.routes import compose_routes
+from gateway.app.store import open_store
 from gateway.settings import load
 
 
@@ -16,9 +17,10 @@ async def compose_for(stack, fake, **more):
         "CLIENT_SECRET": fake.client_secret,
         "UPSTREAM_URL": "http://127.0.0.1:1",
     }
-    chosen = load(None, {**environ, **more}).settings
-    provider = await _open_provider(chosen, stack)
-    await provider.discover()
-    client = Client(fake.client_id, fake.client_secret)
-    composed = await compose(chosen, provider, client, lambda head: head.peer, stack)
-    return composed.authenticators
+    loaded, parts = load(None, {**environ, **more}), Parts()
+    store = open_store(loaded.settings, stack)
+    stack.push_async_callback(parts.close)
+    composed = await compose_routes(loaded.routes, store, parts, lambda head: head.peer)
+    await discovered(composed.known.values())
+    (route,) = composed.routes
+    return route.authenticators
