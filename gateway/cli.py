@@ -14,7 +14,8 @@ from gateway.errors import ConfigurationError
 from gateway.settings import SettingsError, load
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
+    from typing import Any
 
     from gateway.settings import Loaded
 
@@ -69,15 +70,37 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from gateway.app import serving  # noqa: PLC0415 - `check` and `--help` need not load the servers
+    from gateway.app import footing, serving  # noqa: PLC0415 - `check` need not load the servers
 
     loaded = _load(arguments)
     settings = loaded.settings
-    logs.configure(settings.log_level, settings.log_format)
     _forbid_core_dumps()
+    workers = footing.count_workers(settings)
+    if workers == 1:
+        logs.configure(settings.log_level, settings.log_format)
+        return _until_done(serving.run(loaded))
+    return _supervise(loaded, workers)
+
+
+def _supervise(loaded: Loaded, workers: int) -> int:
+    """Return the exit status of the supervisor, and in each worker that of the worker."""
+    from gateway.app import footing, supervisor, worker  # noqa: PLC0415 - as in `_run`
+
+    settings = loaded.settings
+    # Without a thread to write them: the supervisor forks.
+    logs.configure(settings.log_level, settings.log_format, threads=False)
+    ground = footing.prepare(settings, loaded.routes, workers)
+    outcome = supervisor.Supervisor(settings, ground, workers).run()
+    if isinstance(outcome, int):
+        return outcome
+    logs.configure(settings.log_level, settings.log_format, worker=outcome.number)
+    return _until_done(worker.serve(loaded, outcome))
+
+
+def _until_done(serving: Coroutine[Any, Any, None]) -> int:
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
-            runner.run(serving.run(loaded))
+            runner.run(serving)
         except asyncio.CancelledError:
             return FAILED
     return FINE

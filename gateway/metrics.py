@@ -6,8 +6,16 @@ becomes a label, so the number of series never grows with the traffic.
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+import math
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 REGISTRY = CollectorRegistry()
 
@@ -137,6 +145,57 @@ def write_metrics() -> bytes:
     return generate_latest(REGISTRY)
 
 
+def merge_pages(pages: Iterable[str], *, gauges: bool = True) -> bytes:
+    """Write the pages of several processes as one.
+
+    Numbers are added up; of the breaker's state and the keys' age the largest is kept, of a moment
+    of creation the earliest. Without ``gauges`` only what was counted is written.
+    """
+    merged = _Merged()
+    for page in pages:
+        for family in text_string_to_metric_families(page):
+            if gauges or family.type != "gauge" or family.name.endswith(_CREATED):
+                merged.add(family)
+    registry = CollectorRegistry()
+    registry.register(merged)
+    return generate_latest(registry)
+
+
+class _Merged(Collector):
+    """Families of several pages, each once."""
+
+    def __init__(self) -> None:
+        self._families: dict[str, Metric] = {}
+        self._values: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], float]] = {}
+
+    def add(self, family: Metric) -> None:
+        name = family.name
+        self._families.setdefault(name, Metric(name, family.documentation, family.type))
+        values = self._values.setdefault(name, {})
+        for sample in family.samples:
+            key = sample.name, tuple(sample.labels.items())
+            before = values.get(key, math.nan)
+            values[key] = _combine(family, before, sample.value)
+
+    def collect(self) -> Iterator[Metric]:
+        for name, family in self._families.items():
+            for (sample, labels), value in self._values[name].items():
+                family.add_sample(sample, dict(labels), value)
+            yield family
+
+
+def _combine(family: Metric, before: float, value: float) -> float:
+    if math.isnan(before) or math.isnan(value):
+        return value if math.isnan(before) else before
+    if family.name in _WORST:
+        return max(before, value)
+    return min(before, value) if family.name.endswith(_CREATED) else before + value
+
+
+_CREATED = "_created"
+_WORST = frozenset({"bearergate_breaker_state", "bearergate_key_set_age_seconds"})
+
+
 __all__ = [
     "BREAKER_STATE",
     "CACHE_LOOKUPS",
@@ -160,5 +219,6 @@ __all__ = [
     "THROTTLED",
     "TUNNELS",
     "TUNNELS_ENDED",
+    "merge_pages",
     "write_metrics",
 ]

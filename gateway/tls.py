@@ -40,7 +40,7 @@ class ServerCertificate:
         # Sessions are resumed by the first context, so a new certificate does not end them.
         self.context.sni_callback = self._show_newest
 
-    async def reload(self) -> None:
+    def reload(self) -> None:
         """Show from now on what the files hold; if it is not usable, go on as before and raise."""
         self._newest = _read(self._cert_file, self._key_file)
 

@@ -34,7 +34,7 @@ def memory():
 async def admin(memory):
     """Return a client of an admin port whose process has no Redis."""
     purger = Purger(PurgeLedger(), [memory], owners=owners)
-    application = Admin(dict, None, bytes, purge=purger.purge).application()
+    application = Admin(dict, None, bytes, purger=purger).application()
     async with TestClient(TestServer(application)) as client:
         yield client
 
@@ -74,7 +74,7 @@ async def test_redis_gone(memory):
     """A13: with Redis away the answer is 503: this process is purged, others may not be."""
     redis = RedisTokenCache.connect(f"redis://127.0.0.1:{free_port()}", KEYS)
     purger = Purger(PurgeLedger(), [memory], owners=owners, redis=redis)
-    application = Admin(dict, redis.ping, bytes, purge=purger.purge).application()
+    application = Admin(dict, redis.ping, bytes, purger=purger).application()
     async with TestClient(TestServer(application)) as client:
         response = await client.delete("/cache?user=john")
         document = await response.json()

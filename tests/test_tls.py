@@ -111,7 +111,7 @@ def test_key_without_certificate(files):
     )
 
 
-async def test_broken_reload(files):
+def test_broken_reload(files):
     """A certificate that is not usable does not replace the one that is shown."""
     paths = files(CERTIFICATE, pem(KEY))
     certificate = ServerCertificate(*paths)
@@ -119,6 +119,6 @@ async def test_broken_reload(files):
     authority.issue_cert("127.0.0.1").cert_chain_pems[0].write_to_path(str(paths[0]))
 
     with pytest.raises(CertificateError, match="do not belong together"):
-        await certificate.reload()
+        certificate.reload()
 
     assert certificate.context is certificate._newest

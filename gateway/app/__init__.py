@@ -11,7 +11,7 @@ from gateway.admin import Admin
 from gateway.app.exchange import EXCHANGE
 from gateway.app.footing import prepare
 from gateway.app.limits import limits_of
-from gateway.app.listening import listen
+from gateway.app.listening import ProxyPort, listen
 from gateway.app.parts import Parts
 from gateway.app.providers import discovered
 from gateway.app.reloads import Reloads
@@ -27,7 +27,9 @@ from gateway.settings import default_plan
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gateway.admin import Crew
     from gateway.app.footing import Footing
+    from gateway.app.store import TurnsOf
     from gateway.settings import RoutePlan, Settings
     from gateway.token_cache.purge import Purger
 
@@ -35,15 +37,32 @@ if TYPE_CHECKING:
 class Gateway:
     """Everything that runs; ``port`` and ``admin_port`` are the ports it listens on.
 
-    ``reloads`` renews what can be renewed while it runs.
+    ``reloads`` renews what can be renewed while it runs. One of several workers is given the
+    ``footing`` they share, which of its sockets to serve, the ``crew`` of the others, and the
+    ``turns`` in which they log in.
     """
 
-    def __init__(self, settings: Settings, routes: Sequence[RoutePlan] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        routes: Sequence[RoutePlan] = (),
+        footing: Footing | None = None,
+        *,
+        seat: int = 0,
+        crew: Crew | None = None,
+        turns: TurnsOf | None = None,
+    ) -> None:
         self._settings = settings
         self._plans = tuple(routes) or (default_plan(settings),)
         self._parts = Parts()
+        self._footing = footing
+        self._seat = seat
+        self._crew = crew
+        self._turns = turns
         self._stack = AsyncExitStack()
         self.reloads = Reloads()
+        self._admin: Admin | None = None
+        self._proxy_port: ProxyPort | None = None
         self.port = 0
         self.admin_port = 0
 
@@ -59,9 +78,9 @@ class Gateway:
     async def _start(self, stack: AsyncExitStack) -> None:
         """Open everything that must be closed again."""
         settings, parts = self._settings, self._parts
-        footing = prepare(settings, self._plans)
+        footing = self._footing = self._footing or prepare(settings, self._plans)
         stack.callback(footing.close)
-        store = open_store(settings, stack)
+        store = open_store(settings, stack, self._turns)
         stack.push_async_callback(parts.close)
         purger = await open_purger(store, stack)
         stack.push_async_callback(parts.close_kind, EXCHANGE)
@@ -85,12 +104,17 @@ class Gateway:
         await self._listen(proxy, footing, stack)
         # Opened last and closed first: who is ready takes requests, who drains is not ready.
         probe = None if store.redis is None else store.redis.ping
-        admin = Admin(lambda: composed.known, probe, lambda: composed.key_set, purge=purger.purge)
-        runner = web.AppRunner(admin.application(), access_log=None)
-        self.admin_port = await listen(
-            runner, footing.admin, "ADMIN_PORT", settings.admin_host, stack
+        self._admin = Admin(
+            lambda: composed.known, probe, lambda: composed.key_set, purger=purger, crew=self._crew
         )
+        await self._listen_admin(self._admin, footing, stack)
         stack.push_async_callback(self.reloads.aclose)
+
+    async def _listen_admin(self, admin: Admin, footing: Footing, stack: AsyncExitStack) -> None:
+        """Open the admin port."""
+        runner = web.AppRunner(admin.application(), access_log=None)
+        host = self._settings.admin_host
+        self.admin_port = await listen(runner, footing.admin, "ADMIN_PORT", host, stack)
 
     async def _listen(
         self, proxy: web.ServerRunner, footing: Footing, stack: AsyncExitStack
@@ -101,9 +125,23 @@ class Gateway:
         if certificate is not None:
             self.reloads.add("TLS_CERT_FILE", certificate.reload)
             context = certificate.context
-        (sockets,) = footing.proxy
-        host = self._settings.host
+        sockets, host = footing.proxy[self._seat], self._settings.host
         self.port = await listen(proxy, sockets, "PORT", host, stack, ssl_context=context)
+        self._proxy_port = ProxyPort(proxy, context)
+
+    async def adopt(self, seat: int) -> None:
+        """Take the connections of another worker's sockets, too."""
+        if self._footing is not None and self._proxy_port is not None:
+            await self._proxy_port.adopt(seat, self._footing.proxy[seat])
+
+    async def release(self, seat: int) -> None:
+        """Leave new connections on another worker's sockets to it."""
+        if self._proxy_port is not None:
+            await self._proxy_port.release(seat)
+
+    async def answer(self, question: str, argument: str | None) -> object:
+        """Answer what another worker asks on behalf of the admin port."""
+        return None if self._admin is None else await self._admin.answer(question, argument)
 
 
 def _tunnels(settings: Settings, forwarder: Forwarder, purger: Purger) -> Tunnels | None:

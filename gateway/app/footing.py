@@ -5,6 +5,7 @@ Rule: what is wrong here ends the process with one message, however many workers
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,11 +31,21 @@ class Footing:
     proxy: tuple[Sockets, ...]
     admin: Sockets
 
+    @property
+    def ports(self) -> tuple[int, int]:
+        """The numbers of the proxy port and the admin port."""
+        return self.proxy[0][0].getsockname()[1], self.admin[0].getsockname()[1]
+
     def close(self) -> None:
         """Close the sockets."""
         for sockets in (*self.proxy, self.admin):
             for each in sockets:
                 each.close()
+
+
+def count_workers(settings: Settings) -> int:
+    """Return how many processes are to share the port."""
+    return settings.workers or len(os.sched_getaffinity(0))
 
 
 def prepare(settings: Settings, plans: Iterable[RoutePlan], workers: int = 1) -> Footing:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 BACKLOG: Final = 1024
 HANDSHAKE_TIMEOUT: Final = 10.0  # seconds a TLS handshake may take
-SETTLE: Final = 0.05  # seconds for connections whose handshake is under way when a drain begins
+# Seconds for callers who connect while a drain begins: to end the handshake, to send a request.
+SETTLE: Final = 0.1
 
 Sockets = tuple[socket.socket, ...]  # of one listener: one for each address of its host
 
@@ -99,12 +100,43 @@ class ListeningSite(web.BaseSite):
             ssl_handshake_timeout=self._handshake_timeout if secure else None,
         )
 
+    async def leave(self) -> None:
+        """Take no more connections; others go on doing so on the same socket."""
+        await super().stop()
+
     async def stop(self) -> None:
         """Take nobody new, let in who has connected, and close."""
         if self._server is not None:
             _refuse_new(self._socket)
             await asyncio.sleep(SETTLE)
         await super().stop()
+
+
+class ProxyPort:
+    """The proxy port as one process serves it: its own sockets, and for a while those of others."""
+
+    def __init__(self, runner: web.BaseRunner, ssl_context: ssl.SSLContext | None) -> None:
+        self._runner = runner
+        self._ssl_context = ssl_context
+        self._adopted: dict[int, list[ListeningSite]] = {}
+        self._changing = asyncio.Lock()
+
+    async def adopt(self, seat: int, sockets: Sockets) -> None:
+        """Take the connections of a worker that is gone, too."""
+        async with self._changing:
+            if self._runner.server is None or seat in self._adopted:
+                return
+            sites = self._adopted[seat] = []
+            for each in sockets:
+                sites.append(ListeningSite(self._runner, each.dup(), ssl_context=self._ssl_context))
+                await sites[-1].start()
+
+    async def release(self, seat: int) -> None:
+        """Leave new connections to the worker that has taken the other's place."""
+        async with self._changing:
+            for site in self._adopted.pop(seat, ()):
+                if site in self._runner.sites:
+                    await site.leave()
 
 
 async def listen(

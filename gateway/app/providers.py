@@ -130,11 +130,13 @@ async def _open_attempts(
     )
     # Users of two providers are not the same, whatever they are called.
     issuer = issuers_of(settings.issuer)[0].encode()
+    longest = longest_flight(settings)
     attempts = AttemptsLimiter(
         limits,
         key=store.derived(b"bearergate attempts\0" + issuer + b"\0"),
         link=None if store.redis is None else store.redis.link,
-        longest=longest_flight(settings),
+        shared=None if store.turns is None else store.turns(limits, longest),
+        longest=longest,
     )
     stack.push_async_callback(attempts.aclose)
     return attempts

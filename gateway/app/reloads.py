@@ -14,7 +14,7 @@ from gateway.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    Reload = Callable[[], Awaitable[None]]
+    Reload = Callable[[], Awaitable[None] | None]
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +58,9 @@ class Reloads:
 
 async def _renew(name: str, reload: Reload) -> None:
     try:
-        await reload()
+        renewing = reload()
+        if renewing is not None:
+            await renewing
     except ConfigurationError as exc:
         for problem in str(exc).splitlines():
             _log.error("%s is not reloaded, what was there stays: %s", name, problem)

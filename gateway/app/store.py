@@ -22,11 +22,14 @@ from gateway.token_cache.redis import RedisTokenCache
 from gateway.token_cache.sealing import SealingKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from contextlib import AsyncExitStack
 
+    from gateway.authentication.attempts import AttemptLimits, SharedTurns
     from gateway.authentication.token_requests import TokenRequests
     from gateway.settings import RoutePlan, Settings
+
+    TurnsOf = Callable[[AttemptLimits, float], SharedTurns]
 
 T = TypeVar("T")
 
@@ -47,7 +50,8 @@ class Shared:
 class Store:
     """The caches of the process; ``issuers`` are all whose tokens may be in them.
 
-    ``registrations`` are who talks to which provider as which client.
+    ``registrations`` are who talks to which provider as which client, ``turns`` is how other
+    workers take part in counting refused logins where there is no Redis.
     """
 
     settings: Settings = field(repr=False)
@@ -57,6 +61,7 @@ class Store:
     tokens: MemoryCache[Principal]
     ledger: PurgeLedger
     shared: Shared | None
+    turns: TurnsOf | None = None
     issuers: set[str] = field(default_factory=set)
     registrations: dict[str, TokenRequests] = field(default_factory=dict)
 
@@ -102,7 +107,7 @@ class Store:
         await requests.revoke(refresh_token)
 
 
-def open_store(settings: Settings, stack: AsyncExitStack) -> Store:
+def open_store(settings: Settings, stack: AsyncExitStack, turns: TurnsOf | None = None) -> Store:
     """Return the caches of this process, nothing kept in them yet."""
     keys = SealingKeys([secret.get_secret_value().encode() for secret in settings.cache_secret])
     return Store(
@@ -113,6 +118,7 @@ def open_store(settings: Settings, stack: AsyncExitStack) -> Store:
         tokens=memory(settings, Principal),
         ledger=PurgeLedger(),
         shared=_open_shared(settings, keys, stack),
+        turns=turns,
     )
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import atexit
 import logging
 import sys
+from select import PIPE_BUF
 from typing import TYPE_CHECKING, Final, TextIO
 
 from gateway.logs.access import AccessEntry, AccessLog, Pseudonyms
 from gateway.logs.events import EventFormatter, EventHandler
-from gateway.logs.lines import LineWriter
+from gateway.logs.lines import DirectWriter, LineWriter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,21 +44,29 @@ def configure(
     log_format: str,
     stream: TextIO | None = None,
     access_stream: TextIO | None = None,
+    *,
+    worker: int | None = None,
+    threads: bool = True,
 ) -> None:
     """Send events to ``stream`` and access lines to ``access_stream``, in place of any before.
 
-    Loggers other than the gateway's own speak from ``warning`` up, whatever the level.
+    Each line of one of several processes says which ``worker`` wrote it, and is not mixed with
+    those of others. Without ``threads`` there are no access lines, and a stream that blocks loses
+    lines. Loggers other than the gateway's own speak from ``warning`` up, whatever the level.
     """
     global _access, _handler  # noqa: PLW0603 - the logging of a process is one
     close()
     as_json = log_format == "json"
-    _handler = EventHandler(LineWriter(stream or sys.stderr), EventFormatter(as_json=as_json))
+    stream, piece = stream or sys.stderr, 0 if worker is None else PIPE_BUF
+    writer = LineWriter(stream, piece=piece) if threads else DirectWriter(stream)
+    _handler = EventHandler(writer, EventFormatter(as_json=as_json, worker=worker))
     root = logging.getLogger()
     root.addHandler(_handler)
     root.setLevel(logging.WARNING)
     logging.getLogger("gateway").setLevel(LEVELS[level])
-    if LEVELS[level] <= logging.INFO:
-        _access = AccessLog(LineWriter(access_stream or sys.stdout, LINGER), as_json=as_json)
+    if threads and LEVELS[level] <= logging.INFO:
+        access = LineWriter(access_stream or sys.stdout, LINGER, piece=piece)
+        _access = AccessLog(access, as_json=as_json, worker=worker)
 
 
 def close() -> None:

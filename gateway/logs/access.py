@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 
-from gateway.logs.lines import escape, quote, quote_word, timestamp
+from gateway.logs.lines import escape, quote, quote_word, suffix, timestamp
 from gateway.record import record
 
 if TYPE_CHECKING:
@@ -49,13 +49,19 @@ class Pseudonyms:
 class AccessLog:
     """Where access lines go, and how they are spelled."""
 
-    def __init__(self, writer: LineWriter, *, as_json: bool) -> None:
+    def __init__(self, writer: LineWriter, *, as_json: bool, worker: int | None = None) -> None:
         self.writer = writer
+        said = suffix(worker, as_json=as_json)
+        self._cut = 2 if as_json else 1
+        self._end = (said + "}\n" if as_json else said + "\n") if said else ""
         self._spell = _json if as_json else _text
 
     def write(self, entry: AccessEntry) -> None:
         """Write the line of one request."""
-        self.writer.write(self._spell(entry, time.time()))
+        line = self._spell(entry, time.time())
+        if self._end:
+            line = line[: -self._cut] + self._end
+        self.writer.write(line)
 
 
 def _json(entry: AccessEntry, now: float) -> str:

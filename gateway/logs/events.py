@@ -12,10 +12,10 @@ import traceback
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.errors import GatewayError
-from gateway.logs.lines import escape, quote, timestamp
+from gateway.logs.lines import escape, quote, suffix, timestamp
 
 if TYPE_CHECKING:
-    from gateway.logs.lines import LineWriter
+    from gateway.logs.lines import DirectWriter, LineWriter
 
 MAX_MESSAGE: Final = 2048  # characters
 MAX_PLACES: Final = 8  # of each exception, the innermost ones
@@ -35,9 +35,10 @@ _ASYNCIO_MESSAGES: Final = (  # the fixed beginnings; what follows them may quot
 class EventFormatter(logging.Formatter):
     """Writes a record as one line."""
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, *, as_json: bool, worker: int | None = None) -> None:
         super().__init__()
         self._as_json = as_json
+        self._suffix = suffix(worker, as_json=as_json)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, without its end."""
@@ -51,14 +52,14 @@ class EventFormatter(logging.Formatter):
             members["exception"] = _exception(record.exc_info[1])
         if self._as_json:
             spelled = (f'"{name}":{quote(text, MAX_MESSAGE)}' for name, text in members.items())
-            return "{" + ",".join(spelled) + "}"
-        return " ".join(escape(text, MAX_MESSAGE) for text in members.values())
+            return "{" + ",".join(spelled) + self._suffix + "}"
+        return " ".join(escape(text, MAX_MESSAGE) for text in members.values()) + self._suffix
 
 
 class EventHandler(logging.Handler):
     """Hands lines to a writer; a record that cannot be formatted still says so."""
 
-    def __init__(self, writer: LineWriter, formatter: EventFormatter) -> None:
+    def __init__(self, writer: LineWriter | DirectWriter, formatter: EventFormatter) -> None:
         super().__init__()
         self.writer = writer
         self.setFormatter(formatter)

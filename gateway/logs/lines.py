@@ -6,6 +6,8 @@ Rule: whatever a value holds, it stays within its line and within its length.
 from __future__ import annotations
 
 import json
+import os
+import select
 import threading
 import time
 from collections import deque
@@ -57,10 +59,15 @@ def timestamp(now: float) -> str:
 
 
 class LineWriter:
-    """Writes lines from a thread of its own, so that a stream that blocks delays nobody else."""
+    """Writes lines from a thread of its own, so that a stream that blocks delays nobody else.
 
-    def __init__(self, stream: TextIO, linger: float = 0.0) -> None:
+    With a ``piece`` no write is longer than so many bytes, unless one line is: what a pipe takes
+    whole is not mixed with the lines of other processes.
+    """
+
+    def __init__(self, stream: TextIO, linger: float = 0.0, piece: int = 0) -> None:
         self.dropped = 0
+        self._piece = piece
         self._stream = stream
         self._linger = linger
         self._lines: deque[str] = deque()
@@ -97,10 +104,55 @@ class LineWriter:
         if not batch:
             return
         try:
-            self._stream.write("".join(batch))
-            self._stream.flush()
+            for text in ["".join(batch)] if not self._piece else _pieces(batch, self._piece):
+                self._stream.write(text)
+                self._stream.flush()
         except (OSError, ValueError):  # ValueError: the stream is closed
             self.dropped += len(batch)
+
+
+class DirectWriter:
+    """Writes each line at once, from a process without threads; who does not read loses it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.dropped = 0
+        self._descriptor = stream.fileno()
+        self._poll = select.poll()
+        self._poll.register(self._descriptor, select.POLLOUT)
+
+    def write(self, line: str) -> None:
+        """Write the line, or count it as dropped."""
+        try:
+            if self._poll.poll(0):
+                os.write(self._descriptor, line.encode("utf-8", "backslashreplace"))
+                return
+        except OSError:
+            pass
+        self.dropped += 1
+
+    def close(self) -> None:
+        """Do nothing: every line has been written."""
+
+
+def suffix(worker: int | None, *, as_json: bool) -> str:
+    """Return what a line says at its end about the process that wrote it."""
+    if worker is None:
+        return ""
+    return f',"worker":{worker}' if as_json else f" worker={worker}"
+
+
+def _pieces(batch: list[str], limit: int) -> Iterator[str]:
+    """Yield the lines joined, as far as they fit into so many bytes."""
+    piece: list[str] = []
+    size = 0
+    for line in batch:
+        length = len(line) if line.isascii() else len(line.encode("utf-8", "backslashreplace"))
+        if piece and size + length > limit:
+            yield "".join(piece)
+            piece, size = [], 0
+        piece.append(line)
+        size += length
+    yield "".join(piece)
 
 
 def _escaped(value: str) -> Iterator[str]:

@@ -35,9 +35,7 @@ __all__ = [
 _NEVER: Final[frozenset[str]] = frozenset()
 
 # Settings of a later version, with the values that ask for nothing.
-UNSUPPORTED: Final[Mapping[str, frozenset[str]]] = {
-    "workers": frozenset({"1"}),
-}
+UNSUPPORTED: Final[Mapping[str, frozenset[str]]] = {}
 
 
 class SettingsError(ConfigurationError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from gateway.provider.client_files import is_public_key_file
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 def read_conflicts(settings: Settings) -> Iterator[Conflict]:
     """Yield what is wrong with the files of the certificate."""
+    if settings.workers != 1 and sys.platform != "linux":
+        yield ("workers",), "use 1: more than one process needs Linux"
     if settings.tls_cert_file is None:
         if settings.tls_key_file is not None:
             yield (

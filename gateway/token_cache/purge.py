@@ -112,6 +112,14 @@ class Purger:
         """Forget what is kept for a user."""
         return await self._purge(owners)
 
+    async def forget(self, user: str | None) -> int:
+        """Forget what this process alone keeps; return how many entries. Somebody else purges."""
+        gone = self._drop(None if user is None else self._owners(user))
+        PURGED.inc(len(gone))
+        if gone and self.on_purged is not None and self._redis is None:
+            await self.on_purged(list(gone.values()))
+        return len(gone)
+
     async def _purge(self, owners: tuple[bytes, ...] | None) -> PurgeResult:
         complete = self._redis is None or await self._announce(owners)
         gone = self._drop(owners)

@@ -48,6 +48,19 @@ class RunningGateway:
         return await self._process.wait()
 
     @property
+    def pid(self):
+        """The number of the process; of several, of the one above the workers."""
+        return self._process.pid
+
+    @property
+    def workers(self):
+        """The numbers of its child processes."""
+        return [
+            int(pid)
+            for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        ]
+
+    @property
     def peak_memory(self):
         """The most memory the process has had so far, in bytes."""
         status = Path(f"/proc/{self._process.pid}/status").read_text()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import ssl
 import warnings
+from contextlib import suppress
 
 import pytest
 import trustme
@@ -149,28 +151,30 @@ async def test_slow_handshake(authority):
     await runner.cleanup()
 
 
-async def test_certificate_is_renewed_under_load(provider, upstream, authority, tmp_path):
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_certificate_is_renewed_under_load(provider, upstream, authority, tmp_path, workers):
     """S4: SIGHUP shows the new certificate; no request fails, and what is open stays open."""
     (tmp_path / "next").mkdir()
     following = Authority(tmp_path / "next")
     following.cert_file, following.key_file = authority.cert_file, authority.key_file
-    async with RunningGateway(**process(provider, upstream, authority)) as gateway:
+    settings = process(provider, upstream, authority) | {"WORKERS": str(workers)}
+    async with RunningGateway(**settings) as gateway:
         load = Load(gateway.port, authority.context(), following.context())
         async with RawCaller(gateway.port, ssl_context=authority.context()) as kept, load:
             assert 200 == (await kept.send(GET)).status
             await until(lambda: load.seen["old"] > 3)
             following.issue()
             gateway.signal(signal.SIGHUP)
+            await until(lambda: gateway.events.count("TLS_CERT_FILE is reloaded") == workers)
             await until(lambda: load.seen["new"] > 3)
             following.cert_file.write_text("broken")
             gateway.signal(signal.SIGHUP)
-            await until(lambda: "TLS_CERT_FILE is not reloaded" in gateway.events)
+            await until(lambda: gateway.events.count("is not reloaded") == workers)
             before = load.seen["new"]
             await until(lambda: load.seen["new"] > before + 3)
 
             assert 200 == (await kept.send(GET)).status
         assert [] == load.failures
-        assert 1 == gateway.events.count("TLS_CERT_FILE is reloaded")
         assert "certificate or key is not in PEM" in gateway.events
 
         gateway.signal(signal.SIGTERM)
@@ -208,12 +212,10 @@ class Load:
 
     async def _run(self):
         while True:
-            try:
+            with suppress(ssl.SSLCertVerificationError):
                 await self._ask(self._current)
-            except ssl.SSLCertVerificationError:
-                other = {"old": "new", "new": "old"}[self._current]
-                await self._ask(other)
-                self._current = other
+                continue
+            self._current = {"old": "new", "new": "old"}[self._current]
 
     async def _ask(self, name):
         async with RawCaller(self._port, ssl_context=self._contexts[name]) as caller:
@@ -221,3 +223,21 @@ class Load:
         self.seen[name] += 1
         if answer.status != 200:
             self.failures.append(answer)
+
+
+async def test_worker_started_later_shows_the_newest_good_certificate(
+    provider, upstream, authority
+):
+    """S4: a worker that is started while the files are broken shows what was good last."""
+    settings = process(provider, upstream, authority) | {"WORKERS": "2"}
+    async with RunningGateway(**settings) as gateway:
+        old = authority.context()
+        authority.cert_file.write_text("broken")
+        gateway.signal(signal.SIGHUP)
+        await until(lambda: gateway.events.count("is not reloaded") == 2)
+        for worker in gateway.workers:
+            os.kill(worker, signal.SIGKILL)
+        await until(lambda: gateway.events.count("was killed") == 2)
+
+        async with RawCaller(gateway.port, ssl_context=old, within=30.0) as caller:
+            assert 200 == (await caller.send(GET)).status

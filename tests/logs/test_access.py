@@ -118,3 +118,16 @@ def test_pseudonym() -> None:
     assert names.of("alice") != names.of("Alice")
     assert names.of("alice") != Pseudonyms(b"x" * 32).of("alice")
     assert len(bytes.fromhex(names.of("\ud800é"))) == 8
+
+
+@pytest.mark.parametrize(
+    ("log_format", "end"), [("json", '"cause":null,"worker":3}\n'), ("text", " worker=3\n")]
+)
+def test_worker(streams: Streams, log_format: str, end: str) -> None:
+    """Of several processes each line says which wrote it."""
+    logs.configure("info", log_format, streams.events, streams.access, worker=3)
+    logs.write_access(ENTRY)
+    logging.getLogger("gateway").warning("something")
+    logs.close()
+    assert streams.access.getvalue().endswith(end)
+    assert streams.events.getvalue().endswith(end.replace('"cause":null', '"message":"something"'))

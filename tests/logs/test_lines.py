@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.logs.lines import MAX_LINES, LineWriter, escape, quote, timestamp
+from gateway.logs.lines import MAX_LINES, DirectWriter, LineWriter, escape, quote, timestamp
 
 EVIL = "al\r\nice\x1b[31m\u202e\u2066\u2028\x85\x7f\x00\ud800"
 
@@ -77,3 +77,35 @@ def test_stream_that_fails(state: str) -> None:
     assert writer.dropped == 1
     with contextlib.suppress(OSError):
         stream.close()
+
+
+def test_pieces() -> None:
+    """No write is longer than a pipe takes whole, unless one line is."""
+    reading, writing = os.pipe2(os.O_DIRECT)  # each write is a packet
+    lines = ["é" * 40 + "\n", "x" * 60 + "\n", "x" * 20 + "\n", "x" * 300 + "\n", "y\n"]
+    with os.fdopen(writing, "w", encoding="utf-8") as stream:
+        writer = LineWriter(stream, linger=60, piece=100)
+        for line in lines:
+            writer.write(line)
+        writer.close()
+    packets = []
+    while packet := os.read(reading, 1000):
+        packets.append(packet.decode())
+    os.close(reading)
+
+    assert packets == [lines[0], lines[1] + lines[2], lines[3], lines[4]]
+
+
+def test_direct_writer() -> None:
+    """F24: a process without threads loses lines nobody reads, and is not held up."""
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as stream:
+        writer = DirectWriter(stream)
+        writer.write("é\udc80\n")
+        for _ in range(2000):
+            writer.write("x" * 99 + "\n")
+        dropped = writer.dropped
+        writer.close()
+    assert os.read(reading, 10) == b"\xc3\xa9\\udc80\nx"
+    os.close(reading)
+    assert dropped > 0

@@ -63,10 +63,6 @@ def test_environment_wins(tmp_path: Path) -> None:
         ),
         pytest.param('"a\\nb": 1', "a\\nb (line 1): there is no such setting", id="line-feed"),
         pytest.param(
-            "workers: 4",
-            "workers (line 1) is not supported by this version of bearergate; remove it",
-        ),
-        pytest.param(
             "port: 1\nport: 2", "port (line 2): it is in the file twice; remove one", id="twice"
         ),
         pytest.param(

@@ -84,6 +84,7 @@ def test_defaults() -> None:
         "admin_port": 8001,
         "max_body_bytes": 0,
         "max_header_bytes": 32_768,
+        "workers": 1,
         "tls_cert_file": None,
         "tls_key_file": None,
         "trusted_proxies": (),

@@ -17,6 +17,7 @@ from gateway.authentication.attempts.decision import (
     one_spelling,
 )
 from gateway.authentication.attempts.limiter import PATIENCE, AttemptsLimiter
+from gateway.authentication.attempts.turns import SharedTurns, Turns
 
 __all__ = [
     "PATIENCE",
@@ -26,6 +27,8 @@ __all__ = [
     "Counts",
     "Decision",
     "Refuse",
+    "SharedTurns",
+    "Turns",
     "Wait",
     "decide",
     "network_of",

@@ -75,9 +75,9 @@ def decide(counts: Counts, limits: AttemptLimits, now: float) -> Decision:
     """Decide on one login of a user from an address; of several reasons the longest counts."""
     window = limits.window
     longest = longest_of(
-        user=_until_room(counts.user, limits.user, window, now),
-        address=_until_room(counts.address, limits.address, window, now),
-        spread=_until_room(counts.spread, limits.spread, window, now),
+        user=time_until_room(counts.user, limits.user, window, now),
+        address=time_until_room(counts.address, limits.address, window, now),
+        spread=time_until_room(counts.spread, limits.spread, window, now),
     )
     if longest.retry_after > 0:
         return longest
@@ -124,7 +124,7 @@ def whole_seconds(seconds: float) -> int:
     return max(1, math.ceil(seconds))
 
 
-def _until_room(times: tuple[float, ...], limit: int, window: float, now: float) -> float:
+def time_until_room(times: tuple[float, ...], limit: int, window: float, now: float) -> float:
     """Return in how many seconds fewer than ``limit`` times are within the window; 0 for now."""
     if len(times) < limit:
         return 0.0

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
 
     from gateway.authentication.attempts.decision import AttemptLimits
+    from gateway.authentication.attempts.turns import SharedTurns
     from gateway.token_cache.attempts import AttemptKeys, Outlook
     from gateway.token_cache.link import Link
 
@@ -51,9 +52,9 @@ class AttemptsLimiter:
     """Holds logins back after refused ones: ``admit`` first, then one of the other three.
 
     ``key`` turns addresses into pseudonyms and is the same on every replica. What Redis knows, if
-    there is one, comes on top of what this process has counted: without an answer from it the
-    limits hold for this process alone. ``longest`` is how many seconds a login takes at most once
-    it is admitted.
+    there is a ``link`` to it, or else ``shared``, comes on top of what this process has counted:
+    without an answer the limits hold for this process alone. ``longest`` is how many seconds a
+    login takes at most once it is admitted.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class AttemptsLimiter:
         *,
         key: bytes,
         link: Link | None = None,
+        shared: SharedTurns | None = None,
         longest: float = LONGEST,
         max_entries: int = MAX_ENTRIES,
         max_waiting: int = MAX_WAITING,
@@ -70,11 +72,11 @@ class AttemptsLimiter:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._limits = limits
-        self._shared = (
-            None
-            if link is None
-            else SharedAttempts(link, window=limits.window, spacing=limits.spacing, longest=longest)
-        )
+        if link is not None:
+            shared = SharedAttempts(
+                link, window=limits.window, spacing=limits.spacing, longest=longest
+            )
+        self._shared = shared
         self._patience = patience
         self._now = now
         self._sleep = sleep

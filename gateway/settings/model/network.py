@@ -96,6 +96,9 @@ class Listeners(BaseModel):
     trusted_proxies: Networks = Field(
         (), description="Networks whose `Forwarded` and `X-Forwarded-*` fields are believed."
     )
+    workers: Annotated[int, Field(ge=0, le=256)] = Field(
+        1, description="Processes that share the proxy port; 0: one for each core. Linux only."
+    )
     shutdown_grace: Pause = Field(30.0, description="Seconds a drain waits for requests in flight.")
 
 
