@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 REGISTRY = CollectorRegistry()
 
-# endpoint: token, discovery, jwks, revocation; grant: password, client_credentials, refresh_token
-# or none; outcome: ok, refused, error, timeout, unavailable.
+# endpoint: token, discovery, jwks, revocation, introspection, userinfo; grant: password,
+# client_credentials, refresh_token or none; outcome: ok, refused, error, timeout, unavailable.
 PROVIDER_REQUESTS = Counter(
     "bearergate_provider_requests",
     "Calls to the provider.",

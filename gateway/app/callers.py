@@ -3,25 +3,77 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.authentication.bearer import BearerAuthenticator
+from gateway.authentication.callers_tokens import CallersTokens, KnownTokens
+from gateway.authentication.introspection import Introspector
 from gateway.authentication.token_carriers import BASIC_TOKEN, TokenCarriers
+from gateway.authentication.user_info import UserInfo
+from gateway.authentication.verification import Verifier
 from gateway.oauth.credentials import Challenge, read_bearer
+from gateway.oauth.metadata import issuers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+    from contextlib import AsyncExitStack
 
-    from gateway.authentication.callers_tokens import CallersTokens
+    from gateway.app.providers import OpenProvider
+    from gateway.app.store import Store
     from gateway.authentication.carriers import Carriers
     from gateway.settings import Settings
+
+
+def open_verifier(settings: Settings, provider: OpenProvider, store: Store) -> Verifier:
+    """Return what verifies tokens; only a client of the gateway's own can ask about them."""
+    client = provider.own.client
+    return Verifier(
+        provider.provider,
+        leeway=settings.leeway,
+        pseudonym=store.pseudonyms().of,
+        introspector=Introspector(provider.provider, client) if client.client_id else None,
+        user_info=UserInfo(provider.provider) if settings.search_user_info else None,
+    )
+
+
+async def open_callers_tokens(
+    settings: Settings,
+    provider: OpenProvider,
+    store: Store,
+    verifier: Verifier,
+    stack: AsyncExitStack,
+    *,
+    kept_for: Sequence[tuple[str, str]],
+) -> CallersTokens:
+    """Return what finds out whose a caller's token is, and remembers it with these lifetimes."""
+    known = KnownTokens(
+        store.tokens,
+        store.refused_tokens,
+        store.ledger,
+        partial(store.keys.owners, issuers_of(settings.issuer)[0]),
+        settings.cache_ttl_max,
+        settings.cache_ttl_neg,
+    )
+    tokens = CallersTokens(
+        provider.provider,
+        verifier,
+        keys=store.keys,
+        known=known,
+        kept_for=kept_for,
+        verifies="bearer" in settings.auth_methods,
+        introspects="introspection" in settings.auth_methods,
+        client_id=settings.client_id,
+    )
+    stack.push_async_callback(tokens.aclose)
+    return tokens
 
 
 def bearer_authenticators(
     settings: Settings, tokens: CallersTokens, exchange: Carriers, realm: str
 ) -> Iterator[BearerAuthenticator]:
     """Yield the ways of bringing a token; ``exchange`` finds what must not come beside one."""
-    if "bearer" not in settings.auth_methods:
+    if not {"bearer", "introspection"} & set(settings.auth_methods):
         return
     places = settings.bearer_token_param_type
     others = (exchange,) if exchange.query or exchange.body else ()

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gateway.app.callers import bearer_authenticators
+from gateway.app.callers import bearer_authenticators, open_callers_tokens, open_verifier
 from gateway.app.parts import made_of
 from gateway.app.providers import run_in_background
-from gateway.authentication.callers_tokens import CallersTokens, KnownTokens
 from gateway.authentication.carriers import Carriers
 from gateway.authentication.cold_path import ColdPath
 from gateway.authentication.entries import Entries
@@ -20,7 +19,6 @@ from gateway.authentication.grant_choice import GrantChoice, Mode
 from gateway.authentication.refusals import Refusals
 from gateway.authentication.renewal import Renewer
 from gateway.authentication.token_requests import TokenRequestPlan, TokenRequests
-from gateway.authentication.verification import Verifier
 from gateway.oauth.credentials import Challenge, Kind
 from gateway.oauth.metadata import issuers_of
 from gateway.settings.model.authentication import Callers, TokenRequest
@@ -35,6 +33,8 @@ if TYPE_CHECKING:
     from gateway.app.providers import OpenProvider
     from gateway.app.store import Store
     from gateway.authentication import Authenticator
+    from gateway.authentication.callers_tokens import CallersTokens
+    from gateway.authentication.verification import Verifier
     from gateway.oauth.client_auth import Client
     from gateway.request import RequestHead
     from gateway.settings import Settings
@@ -45,7 +45,7 @@ _KIND_OF_METHOD = {"password": Kind.PASSWORD, "client_credentials": Kind.CLIENT_
 
 
 # What is kept of an exchange depends on these, beside the provider and its registration.
-_KEPT_WITH = (*Lifetimes.model_fields, "leeway")
+_KEPT_WITH = (*Lifetimes.model_fields, "leeway", "search_user_info")
 _ASKED_WITH = ("scopes", "client_credentials_scopes", "audience", "token_post_args")
 _TOLD_WITH = (*Callers.model_fields, *TokenRequest.model_fields, *Rules.model_fields)
 
@@ -57,7 +57,7 @@ class Exchanges:
     plan: TokenRequestPlan
     entries: Entries
     cold_path: ColdPath
-    tokens: CallersTokens
+    verifier: Verifier
 
 
 async def obtain_authenticators(
@@ -73,6 +73,10 @@ async def obtain_authenticators(
     """
     key = made_of(settings, (*_KEPT_WITH, *_ASKED_WITH), EXCHANGE, provider.key)
     exchanges = await parts.obtain(key, lambda stack: _open(settings, provider, store, stack))
+    tokens = await parts.obtain(
+        made_of(settings, ("auth_methods",), EXCHANGE, "tokens", key),
+        partial(_open_tokens, settings, provider, store, exchanges),
+    )
 
     async def open_authenticators(_: AsyncExitStack) -> tuple[Authenticator, ...]:
         carriers = _carriers(settings)
@@ -88,10 +92,23 @@ async def obtain_authenticators(
             address_of=address_of,
         )
         exchange = (authenticator,) if _places(settings) else ()
-        return (*bearer_authenticators(settings, exchanges.tokens, carriers, REALM), *exchange)
+        return (*bearer_authenticators(settings, tokens, carriers, REALM), *exchange)
 
     return await parts.obtain(
         made_of(settings, _TOLD_WITH, "authenticators", key), open_authenticators
+    )
+
+
+async def _open_tokens(
+    settings: Settings,
+    provider: OpenProvider,
+    store: Store,
+    exchanges: Exchanges,
+    stack: AsyncExitStack,
+) -> CallersTokens:
+    kept_for = exchanges.plan.kept_for
+    return await open_callers_tokens(
+        settings, provider, store, exchanges.verifier, stack, kept_for=kept_for
     )
 
 
@@ -105,7 +122,7 @@ async def _open(
     registration = _registration(issuer, settings.client_id)
     store.registrations[registration] = requests
     owners = partial(store.keys.owners, issuer)
-    verifier = Verifier(provider.provider, leeway=settings.leeway, pseudonym=store.pseudonyms().of)
+    verifier = open_verifier(settings, provider, store)
     entries = Entries(
         store.memory,
         store.redis,
@@ -117,12 +134,7 @@ async def _open(
         registration=registration,
     )
     cold_path = _open_cold_path(settings, provider, store, entries, stack)
-    known = KnownTokens(store.tokens, store.ledger, owners, settings.cache_ttl_max)
-    tokens = CallersTokens(
-        provider.provider, verifier, keys=store.keys, known=known, kept_for=plan.kept_for
-    )
-    stack.push_async_callback(tokens.aclose)
-    return Exchanges(plan, entries, cold_path, tokens)
+    return Exchanges(plan, entries, cold_path, verifier)
 
 
 def _open_cold_path(

@@ -116,10 +116,17 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> tuple[Provider, Ow
         Guard(settings.idp_max_concurrency, settings.idp_max_queue),
         insecure_allow_http=settings.insecure_allow_http_issuer,
         endpoint_hosts=settings.idp_endpoint_hosts,
+        endpoints=_endpoints(settings),
         timeout=settings.idp_timeout,
     )
     run_in_background(provider.keep(), stack)
     return provider, own
+
+
+def _endpoints(settings: Settings) -> dict[str, str]:
+    """Return the provider's endpoints the operator names, in place of the discovered ones."""
+    names = ("introspection_endpoint", "userinfo_endpoint")
+    return {name: url for name in names if (url := getattr(settings, name))}
 
 
 async def _open_attempts(

@@ -59,6 +59,7 @@ class Store:
     memory: MemoryCache[Entry]
     refusals: MemoryCache[bool]
     tokens: MemoryCache[Principal]
+    refused_tokens: MemoryCache[bool]
     ledger: PurgeLedger
     shared: Shared | None
     turns: TurnsOf | None = None
@@ -116,6 +117,7 @@ def open_store(settings: Settings, stack: AsyncExitStack, turns: TurnsOf | None 
         memory=memory(settings, Entry),
         refusals=memory(settings, bool),
         tokens=memory(settings, Principal),
+        refused_tokens=memory(settings, bool),
         ledger=PurgeLedger(),
         shared=_open_shared(settings, keys, stack),
         turns=turns,
@@ -130,7 +132,7 @@ async def open_purger(store: Store, stack: AsyncExitStack) -> Purger:
         store.ledger,
         [store.memory],
         owners=store.owners,
-        others=[store.refusals, store.tokens],
+        others=[store.refusals, store.tokens, store.refused_tokens],
         redis=store.redis,
         bus=None if store.shared is None else store.shared.bus,
         on_purged=sessions.end_purged if revoke else None,

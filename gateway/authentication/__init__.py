@@ -27,9 +27,9 @@ class Source(StrEnum):
 class Principal:
     """Verified claims and the access token that carried them (RFC 7519 §4.1).
 
-    ``thumbprint`` names the key that verified the token (RFC 7638), ``grant`` how the token was
-    obtained, ``user`` the caller as a keyed pseudonym, ``owners`` the pseudonyms a purge goes by;
-    ``expires_at`` is in seconds.
+    ``thumbprint`` names the key that verified the token (RFC 7638; empty where the provider was
+    asked instead), ``grant`` how the token was obtained, ``user`` the caller as a keyed pseudonym,
+    ``owners`` the pseudonyms a purge goes by; ``expires_at`` is in seconds.
     """
 
     claims: Claims = field(repr=False)

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from gateway.authentication import Source
 from gateway.authentication.flights import Flights
-from gateway.authentication.verification import name_of
-from gateway.metrics import MEMORY_HIT, MEMORY_MISS
+from gateway.authentication.verification import name_of, weight_of
+from gateway.errors import InvalidAccessTokenError
+from gateway.metrics import MEMORY_HIT, MEMORY_MISS, NEGATIVE_HITS
+from gateway.oauth.jws import is_compact_jws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,16 +30,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class KnownTokens:
-    """What this process keeps of callers' tokens, and for whom; ``ttl_max`` is in seconds."""
+    """What this process keeps of callers' tokens, and for whom; times in seconds."""
 
     memory: MemoryCache[Principal]
+    refusals: MemoryCache[bool]
     ledger: PurgeLedger
     owners: Callable[[str], tuple[bytes, ...]]
     ttl_max: float
+    ttl_neg: float
 
 
 class CallersTokens:
-    """Finds out whose a token is; ``kept_for`` tells apart what is kept with other lifetimes."""
+    """Finds out whose a token is: ``verifies`` JWTs here, ``introspects`` the others or all.
+
+    ``kept_for`` tells apart what is kept with other lifetimes.
+    """
 
     def __init__(
         self,
@@ -47,6 +54,9 @@ class CallersTokens:
         keys: SealingKeys,
         known: KnownTokens,
         kept_for: Sequence[tuple[str, str]] = (),
+        verifies: bool = True,
+        introspects: bool = False,
+        client_id: str = "",
         now: Callable[[], float] = time.time,
     ) -> None:
         self._provider = provider
@@ -54,6 +64,9 @@ class CallersTokens:
         self._keys = keys
         self._known = known
         self._kept_for = kept_for
+        self._verifies = verifies
+        self._introspects = introspects
+        self._client_id = client_id
         self._now = now
         self._flights: Flights[tuple[Principal, Source]] = Flights()
         self._metadata: ProviderMetadata | None = None
@@ -63,10 +76,15 @@ class CallersTokens:
         """Return whose token this is and how that is known; nobody's raises an error."""
         key = self._derive().key("bearer", "", token)
         principal = self._known.memory.find(key, self._now())
-        if principal is not None and principal.thumbprint in self._provider.keys.thumbprints:
+        if principal is not None and (
+            principal.thumbprint in self._provider.keys.thumbprints or not principal.thumbprint
+        ):
             MEMORY_HIT.inc()
             return principal, Source.MEMORY
         MEMORY_MISS.inc()
+        if self._known.refusals.find(key, self._now()):
+            NEGATIVE_HITS.inc()
+            raise InvalidAccessTokenError("refused by the provider a moment ago")
         return await self._flights.join(key, lambda: self._fly(key, token))
 
     async def aclose(self) -> None:
@@ -75,19 +93,33 @@ class CallersTokens:
 
     async def _fly(self, key: bytes, token: str) -> tuple[Principal, Source]:
         ticket = self._known.ledger.ticket(())
-        principal = await self._verifier.verify_callers(token, self._now())
+        if self._verifies and (not self._introspects or is_compact_jws(token)):
+            principal = await self._verifier.verify_callers(token, self._now())
+            source = Source.TOKEN
+        else:
+            principal = await self._introspect(key, token)
+            source = Source.PROVIDER
         names = {principal.claims.sub, name_of(principal.claims)}
         owners = tuple(owner for name in sorted(names) for owner in self._known.owners(name))
         principal = replace(principal, owners=owners)
         self._keep(key, principal, ticket)
-        return principal, Source.TOKEN
+        return principal, source
+
+    async def _introspect(self, key: bytes, token: str) -> Principal:
+        """Ask the provider, and remember what it refuses for a while."""
+        try:
+            return await self._verifier.introspect_callers(token, self._now())
+        except InvalidAccessTokenError:
+            until = self._now() + self._known.ttl_neg
+            self._known.refusals.store(key, True, until, len(key))
+            raise
 
     def _keep(self, key: bytes, principal: Principal, ticket: Ticket) -> None:
         """Keep what was found out, unless its user was purged meanwhile."""
         known, now, owners = self._known, self._now(), principal.owners
         until = min(principal.expires_at, now + known.ttl_max)
         if until > now and known.ledger.stood(ticket, owners):
-            known.memory.store(key, principal, until, 2 * len(principal.access_token), owners)
+            known.memory.store(key, principal, until, weight_of(principal), owners)
 
     def _derive(self) -> Deriver:
         """Return what makes the keys of tokens; made anew when the provider's metadata changed."""
@@ -96,10 +128,14 @@ class CallersTokens:
             self._metadata = metadata
             self._deriver = self._keys.deriver(
                 issuer=metadata.issuer,
-                token_endpoint=metadata.jwks_uri,
-                client_id="",
+                token_endpoint=metadata.introspection_endpoint or "",
+                client_id=self._client_id,
                 scope="",
                 audience="",
-                extra=self._kept_for,
+                extra=(
+                    *self._kept_for,
+                    ("verifies", str(self._verifies)),
+                    ("introspects", str(self._introspects)),
+                ),
             )
         return self._deriver

@@ -10,6 +10,7 @@ import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from gateway.authentication.verification import weight_of
 from gateway.errors import ProviderError
 from gateway.oauth.tokens import TokenSet
 
@@ -179,7 +180,7 @@ class Entries:
     def _keep(self, key: bytes, entry: Entry, ticket: Ticket, now: float) -> bool:
         if entry.until <= now or not self._ledger.stands(ticket):
             return False
-        size = 2 * len(entry.principal.access_token) + len(entry.refresh_token or "")
+        size = weight_of(entry.principal) + len(entry.refresh_token or "")
         self._memory.store(key, entry, entry.until, size, entry.owners)
         if entry.refresh_token is not None and self._on_renewable is not None:
             self._on_renewable(key, entry, now)

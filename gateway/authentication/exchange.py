@@ -112,7 +112,8 @@ class ExchangeAuthenticator:
 
     def _stands(self, entry: Entry) -> bool:
         """Tell whether the key that verified the entry's token is still the provider's."""
-        if entry.principal.thumbprint not in self._provider.keys.thumbprints:
+        verified_by = entry.principal.thumbprint  # none where the provider was asked
+        if verified_by not in self._provider.keys.thumbprints and verified_by:
             return False
         MEMORY_HIT.inc()
         entry.used = True

@@ -5,6 +5,7 @@ Rule: the signature comes first, then each claim; nothing of an unverified token
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ __all__ = [
     "Verified",
     "claim_values",
     "find_claim",
+    "read_introspected",
     "verify",
 ]
 
@@ -38,6 +40,7 @@ MAX_LIFETIME = 315_360_000  # ten years: an ``exp`` beyond is a mistake, not a d
 
 _ACCESS_TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt", "jwt"})  # RFC 9068 §2.1
 _ID_TOKEN_CLAIMS = ("at_hash", "c_hash", "s_hash", "nonce")  # OpenID Connect Core §2, §3.3.2.11
+_ACCESS_TOKEN_USES = frozenset({"access", "access_token"})  # Cognito's, Hydra's
 _ACCESS_TOKEN_CLAIMS = ("scope", "scp", "client_id", "cid", "appid")
 _OTHER_TOKENS = frozenset({"id", "refresh", "offline", "logout"})  # Keycloak's claim ``typ``
 
@@ -100,6 +103,33 @@ def verify(token: str, key_set: KeySet, expectation: Expectation, now: float) ->
     return Verified(claims, signed.thumbprint)
 
 
+def read_introspected(raw: Mapping[str, Any], expectation: Expectation, now: float) -> Claims:
+    """Read the claims of an active token as its provider tells them (RFC 7662 §2.2).
+
+    All but ``active`` may be left out; what is there must be as in a token. Without ``exp`` it
+    never expires by itself, without ``sub`` it is the client's own.
+    """
+    _require_access_token({}, raw)
+    if _folded(raw, "token_type", "bearer") != "bearer":
+        raise InvalidTokenError("token_type is not Bearer")
+    if "iss" in raw:
+        _require_issuer(raw, expectation.issuer)
+    client_id = _require_client(raw, expectation.client_id)
+    subject = {"sub": client_id, **raw}
+    timed = "exp" in raw
+    _require_past(raw, "nbf", now, expectation.leeway)
+    return Claims(
+        iss=expectation.issuer,
+        sub=_require_subject(subject),
+        aud=_require_audience(raw, expectation.audience),
+        exp=_require_expiry(raw, now, expectation.leeway) if timed else math.inf,
+        iat=_require_past(raw, "iat", now, expectation.leeway),
+        client_id=client_id,
+        scope=_optional_text(raw, "scope"),
+        raw=raw,
+    )
+
+
 def find_claim(claims: Mapping[str, Any], path: str) -> Any:
     """Find a claim by its name or its dotted path; the longest literal name wins, None = absent."""
     if path in claims:
@@ -137,7 +167,7 @@ def _require_access_token(header: Mapping[str, Any], raw: Mapping[str, Any]) -> 
         raise InvalidTokenError("the header's typ is not that of an access token")
     if _folded(raw, "typ", "bearer") in _OTHER_TOKENS:
         raise InvalidTokenError("the typ claim is not that of an access token")
-    if _folded(raw, "token_use", "access") != "access":
+    if _folded(raw, "token_use", "access") not in _ACCESS_TOKEN_USES:
         raise InvalidTokenError("the token_use claim is not that of an access token")
 
 
@@ -147,7 +177,7 @@ def _refuse_id_token(header: Mapping[str, Any], raw: Mapping[str, Any]) -> None:
     An ID token is for its own client (OpenID Connect Core §2), and says nothing about scopes.
     """
     marks = (_folded(header, "typ", "jwt"), _folded(raw, "typ", ""), _folded(raw, "token_use", ""))
-    if marks[0] != "jwt" or marks[1] == "bearer" or marks[2] == "access":
+    if marks[0] != "jwt" or marks[1] == "bearer" or marks[2] in _ACCESS_TOKEN_USES:
         return
     if any(name in raw for name in _ID_TOKEN_CLAIMS):
         raise InvalidTokenError("the claims are those of an ID token")

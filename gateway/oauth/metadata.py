@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
@@ -29,6 +30,7 @@ _OPENID = "/.well-known/openid-configuration"  # OpenID Connect Discovery §4
 _OAUTH = "/.well-known/oauth-authorization-server"  # RFC 8414 §3
 _AUTH_METHODS = "token_endpoint_auth_methods_supported"
 _OPTIONAL = ("introspection_endpoint", "revocation_endpoint", "end_session_endpoint")
+_USERINFO = "userinfo_endpoint"
 _DEFAULT_PORTS = {"https": 443, "http": 80}  # RFC 9110 §4.2
 _ENDPOINTS: tuple[Endpoint, ...] = get_args(Endpoint)
 _URL = re.compile(r"[\x21-\x5b\x5d-\x7e]+")  # printable ASCII without the backslash
@@ -47,6 +49,7 @@ class ProviderMetadata:
     token_endpoint_auth_methods_supported: tuple[str, ...] = ()
     grant_types_supported: tuple[str, ...] = ()
     introspection_endpoint: str | None = None
+    userinfo_endpoint: str | None = None
     revocation_endpoint: str | None = None
     end_session_endpoint: str | None = None
     left_out: tuple[str, ...] = ()
@@ -105,9 +108,7 @@ def read_metadata(
             f" {issuers[0]!r}; they must be equal byte for byte"
         )
     placed = partial(is_placed, issuer=issuer, endpoint_hosts=endpoint_hosts)
-    optional = {
-        name: require(name, members[name]) for name in _OPTIONAL if members.get(name) is not None
-    }
+    optional = _read_optional(members, require)
     aliases = _read_aliases(members, require)
     found = {**optional, **{_alias(name): url for name, url in aliases.items()}}
     return ProviderMetadata(
@@ -155,6 +156,17 @@ def _require_placed(
             "if that is right, list it in IDP_ENDPOINT_HOSTS"
         )
     return url
+
+
+def _read_optional(
+    members: dict[str, Any], require: Callable[[str, object], str]
+) -> dict[str, str]:
+    optional = {
+        name: require(name, members[name]) for name in _OPTIONAL if members.get(name) is not None
+    }
+    with suppress(ProviderError):  # few ask it: one that cannot be used is none
+        optional[_USERINFO] = require(_USERINFO, members.get(_USERINFO))
+    return optional
 
 
 def _read_members(body: bytes) -> dict[str, Any]:

@@ -8,11 +8,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from gateway.errors import ProviderError, ProviderUnavailableError
 from gateway.oauth.client_auth import write_client_request, write_token_request
 from gateway.oauth.grants import Revocation
+from gateway.oauth.introspection import (
+    MAX_BODY_BYTES,
+    Introspection,
+    TokenRefused,
+    read_introspection,
+    read_user_info,
+)
 from gateway.oauth.tokens import TokenErrorResponse, read_token_response
 from gateway.provider.breaker import Breaker
 from gateway.provider.calls import Calls
@@ -21,7 +29,8 @@ from gateway.provider.document import RemoteMetadata
 from gateway.provider.keys import RemoteKeySet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from typing import Any
 
     from gateway.oauth.client_auth import Client
     from gateway.oauth.grants import Grant
@@ -54,6 +63,7 @@ class Provider:
         *,
         insecure_allow_http: bool = False,
         endpoint_hosts: Collection[str] = (),
+        endpoints: Mapping[str, str] = MappingProxyType({}),
         timeout: float = 5.0,
         refresh: float = 600.0,
         breaker: Breaker | None = None,
@@ -69,6 +79,7 @@ class Provider:
             transport,
             insecure_allow_http=insecure_allow_http,
             endpoint_hosts=endpoint_hosts,
+            endpoints=endpoints,
             refresh=refresh,
             clock=clock,
         )
@@ -173,6 +184,60 @@ class Provider:
                 retry_after=answer.retry_after,
             )
             call.refused = isinstance(read, TokenErrorResponse)
+        return read
+
+    async def introspect(self, client: Client, token: str) -> Mapping[str, Any] | None:
+        """Return what the provider says about a token, None if it is not active (RFC 7662 §2).
+
+        A refusal of the gateway and nonsense raise ``ProviderError``.
+        """
+        request = write_client_request(
+            client,
+            "introspection_endpoint",
+            Introspection(token).form(),
+            metadata=self.require_metadata(),
+            now=time.time(),
+        )
+        async with self._calls.begin("introspection") as call:
+            answer = await self._transport.post(
+                request.url,
+                request.headers,
+                request.body,
+                max_bytes=MAX_BODY_BYTES,
+                within=call.within,
+            )
+            call.slow_down = answer.retry_after if answer.status == 429 else None  # noqa: PLR2004 - RFC 6585 §4
+            read = read_introspection(
+                status=answer.status,
+                content_type=answer.content_type,
+                body=answer.body,
+                retry_after=answer.retry_after,
+            )
+            call.refused = read is None
+        return read
+
+    async def user_info(self, access_token: str) -> Mapping[str, Any] | TokenRefused:
+        """Return what the provider says about a token's user (OpenID Connect Core §5.3)."""
+        url = self.require_metadata().userinfo_endpoint
+        if url is None:
+            raise ProviderError("the provider has no usable userinfo_endpoint")
+        headers = (
+            ("Authorization", f"Bearer {access_token}"),
+            ("Accept", "application/json"),
+            ("Accept-Encoding", "identity"),
+        )
+        async with self._calls.begin("userinfo") as call:
+            answer = await self._transport.get(
+                url, headers, max_bytes=MAX_BODY_BYTES, within=call.within
+            )
+            call.slow_down = answer.retry_after if answer.status == 429 else None  # noqa: PLR2004 - RFC 6585 §4
+            read = read_user_info(
+                status=answer.status,
+                content_type=answer.content_type,
+                body=answer.body,
+                retry_after=answer.retry_after,
+            )
+            call.refused = isinstance(read, TokenRefused)
         return read
 
     async def revoke(self, client: Client, refresh_token: str) -> None:

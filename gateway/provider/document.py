@@ -10,6 +10,7 @@ import dataclasses
 import logging
 import math
 import time
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -19,7 +20,7 @@ from gateway.provider.counting import counted
 from gateway.provider.pauses import grown, shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from gateway.provider.transport import Transport
 
@@ -53,7 +54,10 @@ def _urls(metadata: ProviderMetadata) -> dict[str, str]:
 
 
 class RemoteMetadata:
-    """The metadata last adopted; ``due`` is when it is to be fetched again."""
+    """The metadata last adopted; ``due`` is when it is to be fetched again.
+
+    ``endpoints`` are the operator's, in place of those of the document.
+    """
 
     def __init__(
         self,
@@ -62,6 +66,7 @@ class RemoteMetadata:
         *,
         insecure_allow_http: bool = False,
         endpoint_hosts: Collection[str] = (),
+        endpoints: Mapping[str, str] = MappingProxyType({}),
         refresh: float = 600.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -69,6 +74,7 @@ class RemoteMetadata:
         self._transport = transport
         self._insecure_allow_http = insecure_allow_http
         self._endpoint_hosts = endpoint_hosts
+        self._endpoints = endpoints
         self._refresh = refresh
         self._clock = clock
         self._failures = 0
@@ -97,12 +103,21 @@ class RemoteMetadata:
             )
             if answer.status != 200:  # noqa: PLR2004 - RFC 9110 §15.3.1
                 raise ProviderError(f"the discovery document answer has status {answer.status}")
-            return read_metadata(
+            metadata = read_metadata(
                 answer.body,
                 self._setting,
                 insecure_allow_http=self._insecure_allow_http,
                 endpoint_hosts=self._endpoint_hosts,
             )
+        named = self._endpoints
+        return dataclasses.replace(
+            metadata,
+            introspection_endpoint=named.get(
+                "introspection_endpoint", metadata.introspection_endpoint
+            ),
+            userinfo_endpoint=named.get("userinfo_endpoint", metadata.userinfo_endpoint),
+            left_out=tuple(name for name in metadata.left_out if name not in named),
+        )
 
     def _adopt(self, fetched: ProviderMetadata) -> ProviderMetadata:
         """Return what holds from now on; the same object as long as nothing has changed."""

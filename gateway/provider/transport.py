@@ -83,9 +83,17 @@ class Transport:
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
-    async def get(self, url: str, *, max_bytes: int) -> Answer:
-        """Return the answer to a GET of at most ``max_bytes``."""
-        return await self._send("GET", url, (), None, max_bytes=max_bytes, timeout=self._timeout)
+    async def get(
+        self,
+        url: str,
+        headers: Iterable[tuple[str, str]] = (),
+        *,
+        max_bytes: int,
+        within: float | None = None,
+    ) -> Answer:
+        """Return the answer to a GET of at most ``max_bytes``, ``within`` the time that is left."""
+        timeout = self._timeout_of(within)
+        return await self._send("GET", url, headers, None, max_bytes=max_bytes, timeout=timeout)
 
     async def post(
         self,
@@ -100,10 +108,13 @@ class Transport:
 
         ``within`` is the time that is left, where it is not the usual one.
         """
-        timeout = self._timeout
-        if within is not None:
-            timeout = aiohttp.ClientTimeout(total=within, sock_connect=self._connect_timeout)
+        timeout = self._timeout_of(within)
         return await self._send("POST", url, headers, body, max_bytes=max_bytes, timeout=timeout)
+
+    def _timeout_of(self, within: float | None) -> aiohttp.ClientTimeout:
+        if within is None:
+            return self._timeout
+        return aiohttp.ClientTimeout(total=within, sock_connect=self._connect_timeout)
 
     async def _send(
         self,

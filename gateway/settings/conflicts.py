@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Conflict = tuple[tuple[str, ...], str]  # the settings involved, the first one named; the problem
 
 
-_TOKEN_METHODS = frozenset({"bearer"})
+_TOKEN_METHODS = frozenset({"bearer", "introspection"})
 _PARAM_TYPES = ("password_param_type", "client_credentials_param_type", "bearer_token_param_type")
 
 
@@ -106,11 +106,13 @@ def _judge_tokens(settings: Settings) -> Iterator[Conflict]:
 
 
 def _missing(settings: Settings) -> Iterator[Conflict]:
-    if "password" in settings.auth_methods and not settings.client_id:
-        yield (
-            ("client_id", "auth_methods"),
-            "it is required for the method password; or remove that from AUTH_METHODS",
-        )
+    for method in registration.METHODS:
+        if method in settings.auth_methods and not settings.client_id:
+            yield (
+                ("client_id", "auth_methods"),
+                f"it is required for the method {method}; or remove that from AUTH_METHODS",
+            )
+            break
     yield from registration.read_conflicts(settings)
 
 

@@ -26,13 +26,17 @@ if TYPE_CHECKING:
 
     Conflict = tuple[tuple[str, ...], str]
 
+# What the gateway does in its own name.
+METHODS = ("password", "introspection")
 _SECRET_METHODS = frozenset({*SECRET_METHODS, "client_secret_jwt"})
 
 
 def read_conflicts(settings: Settings) -> Iterator[Conflict]:
     """Yield what the registration lacks, and what is wrong with its files."""
-    if "password" in settings.auth_methods:
-        yield from _judge_method(settings)
+    for method in METHODS:
+        if method in settings.auth_methods:
+            yield from _judge_method(settings, method)
+            break
     if settings.client_cert_file is not None:
         yield from _judge_certificate(settings.client_cert_file, settings.client_key_file)
 
@@ -48,13 +52,13 @@ def read_warnings(settings: Settings) -> Iterator[Conflict]:
         yield ("client_secret", "client_auth"), f"it is not used: CLIENT_AUTH is {method}"
 
 
-def _judge_method(settings: Settings) -> Iterator[Conflict]:
+def _judge_method(settings: Settings, used_by: str) -> Iterator[Conflict]:
     method = settings.client_auth
     signs = needs_key(method, settings.client_key_file, settings.client_cert_file)
     if not settings.client_secret and (method in _SECRET_METHODS or not (method or signs)):
         yield (
             ("client_secret", "client_auth", "auth_methods"),
-            "it is required for the method password, unless CLIENT_AUTH does without",
+            f"it is required for the method {used_by}, unless CLIENT_AUTH does without",
         )
     if method == "client_secret_jwt":
         yield from _judge_secret(settings)

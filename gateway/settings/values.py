@@ -26,7 +26,6 @@ Network = IPv4Network | IPv6Network
 EXAMPLE_CACHE_SECRET: Final = "replace-this-with-openssl-rand-hex-32"  # noqa: S105 - refused
 _LATER_METHODS: Final = (
     "authorization_code",
-    "introspection",
     "refresh_token",
     "session",
     "userinfo",
@@ -194,6 +193,14 @@ def read_url(value: str, schemes: Collection[str]) -> SplitResult:
 def read_issuer(value: str) -> str:
     """Return the issuer identifier or discovery URL (OpenID Connect Discovery 1.0 §4)."""
     read_url(value, ("https", "http"))
+    return value
+
+
+def read_endpoint(value: str) -> str:
+    """Return the URL of an endpoint of the provider; plain http is for loopback."""
+    parts = read_url(value, ("https", "http"))
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise ValueError("use https")
     return value
 
 

@@ -30,7 +30,14 @@ class Tokens(CallersTokens):
             provider,
             Verifier(provider, leeway=leeway, pseudonym=lambda name: f"<{name}>"),
             keys=SealingKeys([b"n" * 32]),
-            known=KnownTokens(self.memory, self.ledger, lambda name: (name.encode(),), ttl_max),
+            known=KnownTokens(
+                self.memory,
+                MemoryCache(entries, 10**6),
+                self.ledger,
+                lambda name: (name.encode(),),
+                ttl_max,
+                5.0,
+            ),
             now=self.clock,
         )
 

@@ -111,11 +111,15 @@ class FakeProvider:
         app.router.add_get("/jwks", self._jwks)
         app.router.add_post("/token", self._token)
         app.router.add_post("/revoke", self._revoke)
+        self.add_routes(app)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.05)
         await self._runner.setup()
         site = web.TCPSite(self._runner, HOST, self._port, ssl_context=self._ssl)
         await site.start()
         self._port = self._runner.addresses[0][1]
+
+    def add_routes(self, app: web.Application) -> None:
+        """Add the endpoints of a provider that has more."""
 
     async def down(self) -> None:
         """Close the listener and every connection."""

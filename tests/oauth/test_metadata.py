@@ -77,7 +77,7 @@ def test_document_is_read():
         introspection_endpoint=ISSUER + "/introspect",
         revocation_endpoint=ISSUER + "/revoke",
         end_session_endpoint=ISSUER + "/logout",
-        userinfo_endpoint="http://unused.example",
+        userinfo_endpoint="http://unusable.example",
     )
     assert read(body) == ProviderMetadata(
         issuer=ISSUER,
@@ -286,3 +286,19 @@ def test_wrong_aliases(aliases):
     """D2: an alias is a URL like any endpoint, and https."""
     with pytest.raises(ProviderError):
         read(document(mtls_endpoint_aliases=aliases))
+
+
+@pytest.mark.parametrize(
+    ("url", "usable"),
+    [
+        pytest.param(ISSUER + "/userinfo", True, id="good"),
+        pytest.param("http://sso.example/userinfo", False, id="http"),
+        pytest.param("https://other.example/userinfo", False, id="D3-another-host"),
+        pytest.param(5, False, id="not-a-text"),
+        pytest.param(None, False, id="missing"),
+    ],
+)
+def test_userinfo_endpoint(url, usable):
+    """A userinfo endpoint that cannot be used is none, and spoils nothing else."""
+    metadata = read(document(userinfo_endpoint=url))
+    assert (url if usable else None) == metadata.userinfo_endpoint

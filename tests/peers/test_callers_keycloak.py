@@ -47,6 +47,48 @@ def test_callers_tokens(
     assert ["token", "memory"] == [gateway.cache_of(answer) for answer in answers]
 
 
+def test_introspection(start_gateway: Callable[..., Gateway], keycloak: Keycloak) -> None:
+    """A token is asked about once, and one whose session has ended is found out after a purge."""
+    settings = {"AUTH_METHODS": "introspection", "AUDIENCE_REQUIRED": "kong"}
+    gateway = start_gateway(
+        ISSUER=keycloak.issuer, **settings, ROLES_REQUIRED="api-user", GROUPS_REQUIRED="staff"
+    )
+    token = login(keycloak)["access_token"]
+
+    answers = [gateway.get("/anything", bearer(token)) for _ in range(2)]
+    keycloak.admin().end_sessions("john")
+    gateway.purge("john")
+    after = gateway.get("/anything", bearer(token))
+
+    assert [200, 200, 401] == [answer.status for answer in (*answers, after)]
+    assert ["provider", "memory"] == [gateway.cache_of(answer) for answer in answers]
+
+
+@pytest.mark.parametrize("name", ["id_token", "refresh_token"])
+def test_other_tokens_are_asked_about(
+    start_gateway: Callable[..., Gateway], keycloak: Keycloak, name: str
+) -> None:
+    """J17: Keycloak calls its other tokens active, and they are refused all the same."""
+    settings = {"AUTH_METHODS": "introspection", "INSECURE_ACCEPT_ANY_AUDIENCE": "true"}
+    gateway = start_gateway(ISSUER=keycloak.issuer, **settings)
+
+    assert 401 == gateway.get("/anything", bearer(login(keycloak)[name])).status
+
+
+def test_user_info(start_gateway: Callable[..., Gateway], keycloak: Keycloak) -> None:
+    """A claim that only the userinfo endpoint tells decides, for a pair and for a token."""
+    rule = {"CLAIMS_REQUIRED": "name=~J*"}
+    token = login(keycloak)["access_token"]
+    gateway = start_gateway(ISSUER=keycloak.issuer, **BEARER, **rule, SEARCH_USER_INFO="true")
+
+    statuses = [
+        gateway.get("/anything", headers).status
+        for headers in (basic("john", "doe"), bearer(token), basic("anna", "anna"))
+    ]
+
+    assert [200, 200, 403] == statuses
+
+
 @pytest.mark.parametrize("name", ["id_token", "refresh_token"])
 def test_other_tokens(start_gateway: Callable[..., Gateway], keycloak: Keycloak, name: str) -> None:
     """J17: the other tokens of the same answer are refused, whatever their audience."""

@@ -52,3 +52,12 @@ def test_token_as_password_without_tokens() -> None:
     """A way of carrying tokens needs a method that takes them."""
     [problem] = problems({**GOOD, "BEARER_TOKEN_AS_PASSWORD": "true"})
     assert problem.startswith("BEARER_TOKEN_AS_PASSWORD: add bearer to AUTH_METHODS")
+
+
+@pytest.mark.parametrize("missing", ["CLIENT_ID", "CLIENT_SECRET", "AUDIENCE_REQUIRED"])
+def test_introspection_needs(missing: str) -> None:
+    """Who asks the provider about tokens does so as a client, and has to say whom they are for."""
+    environ = {**GOOD, "AUTH_METHODS": "introspection", "AUDIENCE_REQUIRED": "orders"}
+    assert load(None, {**environ}).settings.client_id
+    [problem] = problems({name: text for name, text in environ.items() if name != missing})
+    assert problem.startswith(f"{missing}: it is required for the method introspection")

@@ -45,6 +45,8 @@ from tests.settings.environments import GOOD, NEW, OLD, problems, said
         pytest.param("TOKEN_POST_ARGS", "grant_type=CANARY", id="post-args-ours"),
         pytest.param("TOKEN_POST_ARGS", "a=CANARY,a=1", id="T2-post-args-name-twice"),
         pytest.param("ROLES_CLAIM", "a b", id="claim"),
+        pytest.param("INTROSPECTION_ENDPOINT", "http://sso.example/i", id="D2-introspection-http"),
+        pytest.param("USERINFO_ENDPOINT", "https://u:CANARY@sso.example", id="userinfo-user-info"),
         pytest.param("ROLES_REQUIRED", " , ", id="requirement-without-values"),
         pytest.param("SCOPES_REQUIRED", 'CANARY"', id="scopes-required"),
         pytest.param("SCOPES_REQUIRED", "lesen,schreibén", id="scopes-required-not-ascii"),

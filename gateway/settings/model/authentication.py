@@ -14,8 +14,9 @@ class Callers(BaseModel):
 
     auth_methods: Methods = Field(
         ("password", "client_credentials"),
-        description="Enabled methods: `password`, `client_credentials`, and `bearer` for callers "
-        "that bring a JWT of the provider themselves.",
+        description="Enabled methods: `password`, `client_credentials`; `bearer` for callers that "
+        "bring a JWT of the provider themselves, `introspection` for those whose token the "
+        "provider is asked about.",
     )
     basic_grant: Literal["auto", "password", "client_credentials"] = Field(
         "auto",
@@ -33,6 +34,11 @@ class Callers(BaseModel):
         ("header",),
         description="Where `client_id` and `client_secret` are looked for: `header`, `query`, "
         "`body`.",
+    )
+    search_user_info: bool = Field(
+        False,
+        description="Ask the provider's userinfo endpoint for more claims of users; those of the "
+        "token go first.",
     )
     bearer_token_param_type: Places = Field(
         ("header",),

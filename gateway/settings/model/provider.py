@@ -55,6 +55,12 @@ class Registration(BaseModel):
         description="Whom the JWT of `private_key_jwt` and `client_secret_jwt` is for: `issuer`, "
         "or `token_endpoint` for a provider that insists on it.",
     )
+    introspection_endpoint: Annotated[str, AfterValidator(values.read_endpoint)] = Field(
+        "", description="Where the provider is asked about tokens (RFC 7662). Unset: as discovered."
+    )
+    userinfo_endpoint: Annotated[str, AfterValidator(values.read_endpoint)] = Field(
+        "", description="Where the provider is asked about users. Unset: as discovered."
+    )
     insecure_allow_http_issuer: bool = Field(
         False, description="Accept an `http:` issuer on a host other than loopback."
     )

@@ -69,7 +69,7 @@ const resourceServer = (ctx, indicator, { clientId }) => ({
   scope: 'profile',
   audience,
   accessTokenTTL: 300,
-  accessTokenFormat: 'jwt',
+  accessTokenFormat: clientId.includes('opaque') ? 'opaque' : 'jwt',
   jwt: { sign: { alg: clientId.includes('es256') ? 'ES256' : 'RS256' } },
 });
 
@@ -83,6 +83,7 @@ const provider = new Provider(issuer, {
   clients: [
     client('kong', 'kong-secret', ['password', 'client_credentials', 'refresh_token']),
     client('kong-es256', 'kong-secret', ['password', 'client_credentials'], es256),
+    client('kong-opaque', 'kong-secret', ['password']),
     client('kong-post', 'kong-post-secret', ['password', 'client_credentials'], post),
     client('kong-secret-jwt', 'kong-secret-jwt-0123456789abcdef', ['password'], secretJwt),
     client('kong-public', undefined, ['password'], publicClient),
