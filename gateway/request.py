@@ -90,10 +90,11 @@ def read_head(
     max_header_bytes: int,
 ) -> RequestHead:
     """Return the head of an unambiguous HTTP/1 request; raise ``RequestError`` for any other."""
-    if version not in ((1, 1), (1, 0)):
+    if version not in _VERSIONS:
         raise RequestError("only HTTP/1.1 and HTTP/1.0 are spoken here")
     fields = _read_fields(headers, max_header_bytes)
-    _require_method(method)
+    if method not in METHODS:
+        raise MethodNotAllowedError("this method is not forwarded")
     _require_target(method, target)
     _require_host(fields.get(b"host", ()), version)
     return RequestHead(
@@ -103,8 +104,11 @@ def read_head(
         fields,
         peer,
         _read_body_length(fields, version),
-        _read_expect(fields.get(b"expect", ())),
+        b"expect" in fields and _read_expect(fields[b"expect"]),
     )
+
+
+_VERSIONS = frozenset({(1, 1), (1, 0)})
 
 
 def _read_fields(
@@ -132,11 +136,6 @@ def field_name(name: bytes) -> bytes:
     if b"_" in name:
         raise RequestError("header field names with an underscore are refused")
     return name.lower()
-
-
-def _require_method(method: str) -> None:
-    if method not in METHODS:
-        raise MethodNotAllowedError("this method is not forwarded")
 
 
 def _require_target(method: str, target: bytes) -> None:
@@ -217,8 +216,6 @@ def _read_body_length(
 
 def _read_expect(values: Sequence[bytes]) -> bool:
     """Return whether the caller waits for 100 (Continue) (RFC 9110 §10.1.1)."""
-    if not values:
-        return False
     if len(values) > 1 or values[0].lower() != b"100-continue":
         raise ExpectationFailedError("the only expectation met is 100-continue")
     return True

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from gateway.token_cache.sealing import Deriver, SealingKeys
 
 
+_MEMORY = Source.MEMORY  # looked up once, for every request
+
+
 class ExchangeAuthenticator:
     """Authenticates callers by exchanging their credentials at the provider's token endpoint."""
 
@@ -104,7 +107,7 @@ class ExchangeAuthenticator:
             return None
         if not self._stands(entry):
             return None
-        return Authentication(entry.principal, Source.MEMORY, head.target, None)
+        return Authentication(entry.principal, _MEMORY, head.target, None)
 
     def _know(self, head: RequestHead, key: bytes) -> None:
         if self._only_header:

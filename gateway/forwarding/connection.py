@@ -58,14 +58,17 @@ class UpstreamConnection(asyncio.Protocol):
         if not self._in_use or self._poisoned:
             self.abort()
             return
+        reader = self._reader
         try:
-            self._reader.feed(data)
+            reader.feed(data)
         except UpstreamError as exc:
             self.fail(exc)
-        if self._reader.buffered > HIGH_WATER and not self._reading_paused and not self._poisoned:
+        if reader.buffered > HIGH_WATER and not self._reading_paused and not self._poisoned:
             self._reading_paused = True
             self._open_transport.pause_reading()
-        self._wake_up()
+        wake = self._wake
+        if wake is not None and not wake.done():
+            wake.set_result(None)
 
     def pause_writing(self) -> None:
         """Remember that the upstream reads slowly."""
@@ -149,7 +152,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def take_ready(self) -> tuple[bytes, bool]:
         """Return the body bytes that are there without waiting, and whether they are the last."""
-        return self._take(), self._reader.complete
+        reader = self._reader
+        return (self._take() if reader.buffered else b""), reader.complete
 
     def release(self) -> None:
         """Forget the request; from now on any byte that arrives poisons the connection."""

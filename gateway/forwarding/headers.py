@@ -141,18 +141,23 @@ class _Kind(Enum):
     CODING = auto()
 
 
+# Looked up once: to name a member of an Enum takes longer than the comparison it is for.
+_DROPPED, _CONNECTION, _LENGTH, _CODING = _Kind
+_NONE, _BY_LENGTH, _CHUNKED, _BY_CLOSE = ResponseFraming
+
+
 @lru_cache(maxsize=4096)
 def _kind(name: bytes) -> _Kind | None:
     """Return the kind of an upstream's field, ``None`` for any other; one verdict per spelling."""
     match name.lower():
         case b"content-length":
-            return _Kind.LENGTH
+            return _LENGTH
         case b"transfer-encoding":
-            return _Kind.CODING
+            return _CODING
         case b"connection":
-            return _Kind.CONNECTION
+            return _CONNECTION
         case lower if lower in HOP_BY_HOP or lower == b"x-request-id":
-            return _Kind.DROPPED
+            return _DROPPED
         case _:
             return None
 
@@ -184,22 +189,22 @@ def read_response_head(
     """Return the head of the response to ``method``; one to be refused raises ``UpstreamError``."""
     if not _REASON_PHRASE.fullmatch(reason):
         raise UpstreamError("the upstream's reason phrase holds control characters")
-    framing = ResponseFraming.CLOSE
+    framing = _BY_CLOSE
     connection = []
     for name, value in headers:
         kind = _kind(name)
         if kind is None:
             continue
-        if kind is _Kind.LENGTH:
-            framing = ResponseFraming.LENGTH
-        elif kind is _Kind.CODING:
-            if framing is not ResponseFraming.CLOSE or value.lower() != b"chunked":
+        if kind is _LENGTH:
+            framing = _BY_LENGTH
+        elif kind is _CODING:
+            if framing is not _BY_CLOSE or value.lower() != b"chunked":
                 raise UpstreamError("the upstream used a transfer coding other than chunked")
-            framing = ResponseFraming.CHUNKED
-        elif kind is _Kind.CONNECTION:
+            framing = _CHUNKED
+        elif kind is _CONNECTION:
             connection.append(value)
     if method == "HEAD" or status in _WITHOUT_BODY:
-        framing = ResponseFraming.NONE
+        framing = _NONE
     return ResponseHead(status, reason, headers, framing, _named_by_connection(connection))
 
 
@@ -219,10 +224,10 @@ def write_response_head(
         if kind is None:
             if not (named and name.lower() in named):
                 parts += (name, b": ", value, b"\r\n")
-        elif kind is _Kind.LENGTH and response.status != _NO_CONTENT:  # RFC 9110 §8.6
+        elif kind is _LENGTH and response.status != _NO_CONTENT:  # RFC 9110 §8.6
             parts += (name, b": ", value, b"\r\n")
     parts += (b"X-Request-Id: ", request_id, b"\r\n")
-    if framing is ResponseFraming.CHUNKED:
+    if framing is _CHUNKED:
         parts.append(b"Transfer-Encoding: chunked\r\n")
     if not keep_alive:
         parts.append(b"Connection: close\r\n")

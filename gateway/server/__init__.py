@@ -156,7 +156,7 @@ class ProxyServer(web.Server):
         head = journal.head = read_head(
             method=request.method,
             target=request.raw_path.encode("utf-8", "surrogateescape"),
-            version=(request.version.major, request.version.minor),
+            version=request.version,
             headers=request.raw_headers,
             peer=self._trusted.peer(request),
             max_header_bytes=self._limits.max_header_bytes,
@@ -169,7 +169,7 @@ class ProxyServer(web.Server):
             return _write(request, answer, keep_alive=keep_alive)
         admission = journal.admission = await self._pipeline.admit(head, body)
         if b"upgrade" in head.fields and self._tunnels is not None:
-            handshake = read_handshake(head, (request.version.major, request.version.minor))
+            handshake = read_handshake(head, request.version)
             if handshake is not None and is_upgrading(request):
                 return await self._switch(request, head, admission, handshake, journal)
         response = await self._forward(request, head, admission, body, journal.request_id)

@@ -21,14 +21,18 @@ if TYPE_CHECKING:
     from gateway.forwarding.upstream import UpstreamResponse
 
 
+# Looked up once: to name a member of an Enum takes longer than the comparison it is for.
+_NONE, _LENGTH, _CHUNKED, _CLOSE = ResponseFraming
+
+
 async def relay(request: web.BaseRequest, response: UpstreamResponse, request_id: bytes) -> Written:
     """Write ``response`` to the caller."""
     transport = request.transport
     if transport is None:
         return Written(keep_alive=False, cause="the caller hung up")
-    version = (request.version.major, request.version.minor)
+    version = request.version
     framing = _framing(response.head.framing, version)
-    keep_alive = framing is not ResponseFraming.CLOSE and may_stay_open(request)
+    keep_alive = framing is not _CLOSE and may_stay_open(request)
     head = write_response_head(
         response.head,
         request_id=request_id,
@@ -38,9 +42,10 @@ async def relay(request: web.BaseRequest, response: UpstreamResponse, request_id
     )
     data, last = response.take_ready()
     transport.write(head + _framed(data, framing, last=last))
+    if last:
+        return Written(keep_alive=keep_alive)
     try:
-        if not last:
-            await _relay_body(request, transport, response, framing)
+        await _relay_body(request, transport, response, framing)
     except UpstreamError as exc:
         reset(transport)
         return Written(keep_alive=False, cause=f"cut: {exc}")
@@ -66,12 +71,12 @@ async def _relay_body(
 
 def _framing(upstream: ResponseFraming, version: tuple[int, int]) -> ResponseFraming:
     """Return how the body ends on the caller's side (RFC 9112 §6.3)."""
-    if upstream in (ResponseFraming.NONE, ResponseFraming.LENGTH):
+    if upstream is _LENGTH or upstream is _NONE:
         return upstream
-    return ResponseFraming.CHUNKED if version >= (1, 1) else ResponseFraming.CLOSE
+    return _CHUNKED if version >= (1, 1) else _CLOSE
 
 
 def _framed(data: bytes, framing: ResponseFraming, *, last: bool) -> bytes:
-    if framing is ResponseFraming.CHUNKED:
+    if framing is _CHUNKED:
         return write_chunk(data) + LAST_CHUNK if last else write_chunk(data)
     return data
