@@ -7,9 +7,10 @@ import asyncio
 import aiohttp
 import pytest
 
+from gateway.metrics import MEMORY_MISS
 from tests.fakes.answers import Answer
 from tests.fakes.caller import basic, request
-from tests.fakes.waiting import until
+from tests.fakes.waiting import until, until_told
 
 JOHN = basic("john", "doe")
 
@@ -37,11 +38,11 @@ async def test_starts_without_the_provider_and_recovers(start_gateway, call, pro
     assert upstream.requests == []
 
     await provider.up()
-    await until(lambda: provider.jwks_calls > 0)
-    await asyncio.sleep(0.05)
 
-    assert (await readiness(gateway))[0] == 200
+    async def is_ready():
+        return (await readiness(gateway))[0] == 200
 
+    await until_told(is_ready)
     assert (await caller.send(request("GET", "/", [JOHN]))).status == 200
 
 
@@ -202,16 +203,17 @@ async def test_a_caller_that_leaves_does_not_end_the_flight(gateway, call, provi
 
 async def test_calls_beyond_the_queue_are_refused_at_once(start_gateway, call, provider):
     """T5: no more than IDP_MAX_CONCURRENCY calls are under way; beyond the queue it is 503."""
-    gateway = await start_gateway(IDP_MAX_CONCURRENCY="2", IDP_MAX_QUEUE="1")
+    gateway = await start_gateway(IDP_MAX_CONCURRENCY="2", IDP_MAX_QUEUE="1", IDP_TIMEOUT="60")
     provider.users = {f"user{n}": "p" for n in range(4)}
     provider.gate.clear()
-    waiting = []
+    waiting, misses = [], MEMORY_MISS._value.get()
     for number in range(3):
         caller = await call(gateway)
         await caller.write(request("GET", "/", [basic(f"user{number}", "p")]))
         waiting.append(caller)
     await provider.token_called(2)
-    await asyncio.sleep(0.05)
+    await until(lambda: MEMORY_MISS._value.get() == misses + 3)
+    await asyncio.sleep(0.2)  # for the third to stand in line
 
     refused = await (await call(gateway)).send(request("GET", "/", [basic("user3", "p")]))
     provider.gate.set()
