@@ -44,12 +44,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bearergate", description="Basic in, Bearer out.")
     parser.add_argument("--version", action="version", version=f"bearergate {__version__}")
-    parser.set_defaults(config=None)
+    parser.set_defaults(config=None, watch=False)
     commands = parser.add_subparsers(dest="command", metavar="command")
     run = commands.add_parser("run", help="run the gateway (the default)")
     check = commands.add_parser("check", help="read the configuration, print every problem")
     for each in (run, check):
         each.add_argument("--config", type=Path, metavar="FILE", help="settings in YAML")
+    run.add_argument("--watch", action="store_true", help="reload FILE whenever it changes")
     demo = commands.add_parser("demo", help="gateway, provider and upstream on loopback, to try")
     for part, default in (("port", 8000), ("admin-port", 8001), ("provider-port", 9001)):
         demo.add_argument(f"--{part}", type=int, metavar="N", help=f"instead of {default}")
@@ -78,11 +79,11 @@ def _run(arguments: argparse.Namespace) -> int:
     workers = footing.count_workers(settings)
     if workers == 1:
         logs.configure(settings.log_level, settings.log_format)
-        return _until_done(serving.run(loaded))
-    return _supervise(loaded, workers)
+        return _until_done(serving.run(loaded, watch=arguments.watch))
+    return _supervise(loaded, workers, watch=arguments.watch)
 
 
-def _supervise(loaded: Loaded, workers: int) -> int:
+def _supervise(loaded: Loaded, workers: int, *, watch: bool) -> int:
     """Return the exit status of the supervisor, and in each worker that of the worker."""
     from gateway.app import footing, supervisor, worker  # noqa: PLC0415 - as in `_run`
 
@@ -90,11 +91,11 @@ def _supervise(loaded: Loaded, workers: int) -> int:
     # Without a thread to write them: the supervisor forks.
     logs.configure(settings.log_level, settings.log_format, threads=False)
     ground = footing.prepare(settings, loaded.routes, workers)
-    outcome = supervisor.Supervisor(settings, ground, workers).run()
+    outcome = supervisor.Supervisor(loaded, ground, workers, watch=watch).run()
     if isinstance(outcome, int):
         return outcome
     logs.configure(settings.log_level, settings.log_format, worker=outcome.number)
-    return _until_done(worker.serve(loaded, outcome))
+    return _until_done(worker.serve(outcome))
 
 
 def _until_done(serving: Coroutine[Any, Any, None]) -> int:

@@ -37,17 +37,27 @@ class Pipeline:
     """Decides about requests, one ``RequestHead`` at a time."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
-        self._table = RouteTable(routes)
+        self.table = RouteTable(routes)
+
+    def use(self, routes: Sequence[Route]) -> RouteTable:
+        """Decide by these routes from now on; return the table that was in use until now."""
+        before, self.table = self.table, RouteTable(routes)
+        return before
 
     async def admit(self, head: RequestHead, body: Body) -> Admission:
         """Return the admission of a request, or raise the ``GatewayError`` that is its answer.
 
         A caller whose credentials are cached is admitted without suspending.
         """
-        route = self._table.match(head)
+        table = self.table
+        route = table.match(head)
         if not route.authenticators:
             return Admission(route, None)
-        authentication = await self._authenticate(route, head, body)
+        table.under_way += 1
+        try:
+            authentication = await self._authenticate(route, head, body)
+        finally:
+            table.under_way -= 1
         decision = decide(route.policy, authentication.principal.claims.raw)
         if isinstance(decision, Deny):
             error = denied(decision, route.authenticators[0].challenge.realm)

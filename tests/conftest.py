@@ -58,7 +58,9 @@ async def start_gateway(
                 **settings,
             }
             loaded = load(config, {name: value for name, value in environ.items() if value})
-            return await stack.enter_async_context(Gateway(loaded.settings, loaded.routes))
+            return await stack.enter_async_context(
+                Gateway(loaded.settings, loaded.routes, loader=loaded.loader)
+            )
 
         yield start
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
@@ -12,13 +13,13 @@ from gateway.app.exchange import EXCHANGE
 from gateway.app.footing import prepare
 from gateway.app.limits import limits_of
 from gateway.app.listening import ProxyPort, listen
+from gateway.app.live import LiveRoutes
 from gateway.app.parts import Parts
-from gateway.app.providers import discovered
+from gateway.app.providers import run_in_background
 from gateway.app.reloads import Reloads
-from gateway.app.routes import compose_routes
 from gateway.app.store import open_purger, open_store
+from gateway.app.watching import watch
 from gateway.forwarding.upstream import Forwarder
-from gateway.pipeline import Pipeline
 from gateway.server import ProxyServer
 from gateway.server.trust import TrustedProxies
 from gateway.server.tunnels import TunnelLimits, Tunnels
@@ -30,16 +31,17 @@ if TYPE_CHECKING:
     from gateway.admin import Crew
     from gateway.app.footing import Footing
     from gateway.app.store import TurnsOf
-    from gateway.settings import RoutePlan, Settings
+    from gateway.settings import Loader, RoutePlan, Settings
     from gateway.token_cache.purge import Purger
 
 
 class Gateway:
     """Everything that runs; ``port`` and ``admin_port`` are the ports it listens on.
 
-    ``reloads`` renews what can be renewed while it runs. One of several workers is given the
-    ``footing`` they share, which of its sockets to serve, the ``crew`` of the others, and the
-    ``turns`` in which they log in.
+    ``reloads`` renews what can be renewed while it runs: with a ``loader`` the configuration,
+    with ``watch`` as soon as its file changes. One of several workers is given the ``footing``
+    they share, which of its sockets to serve, the ``crew`` of the others, and the ``turns`` in
+    which they log in.
     """
 
     def __init__(
@@ -48,14 +50,17 @@ class Gateway:
         routes: Sequence[RoutePlan] = (),
         footing: Footing | None = None,
         *,
+        loader: Loader | None = None,
+        watch: bool = False,
         seat: int = 0,
         crew: Crew | None = None,
         turns: TurnsOf | None = None,
     ) -> None:
         self._settings = settings
         self._plans = tuple(routes) or (default_plan(settings),)
-        self._parts = Parts()
         self._footing = footing
+        self._loader = loader
+        self._watch = watch
         self._seat = seat
         self._crew = crew
         self._turns = turns
@@ -77,37 +82,51 @@ class Gateway:
 
     async def _start(self, stack: AsyncExitStack) -> None:
         """Open everything that must be closed again."""
-        settings, parts = self._settings, self._parts
+        settings = self._settings
         footing = self._footing = self._footing or prepare(settings, self._plans)
         stack.callback(footing.close)
+        trusted = TrustedProxies(settings.trusted_proxies)
         store = open_store(settings, stack, self._turns)
+        parts = Parts()
         stack.push_async_callback(parts.close)
         purger = await open_purger(store, stack)
         stack.push_async_callback(parts.close_kind, EXCHANGE)
-        trusted = TrustedProxies(settings.trusted_proxies)
-        composed = await compose_routes(self._plans, store, parts, trusted.caller)
         forwarder = Forwarder(
             timeout=settings.upstream_timeout,
             connect_timeout=settings.upstream_connect_timeout,
             ca_file=settings.upstream_ca_file,
         )
         stack.callback(forwarder.close)
+        live = LiveRoutes(store, parts, forwarder, trusted.caller)
+        stack.push_async_callback(live.aclose)
+        await live.use(self._plans)
         server = ProxyServer(
-            Pipeline(composed.routes),
+            live.pipeline,
             forwarder,
             limits=limits_of(settings),
             trusted=trusted,
             tunnels=_tunnels(settings, forwarder, purger),
         )
-        await discovered(composed.known.values())
         proxy = web.ServerRunner(server, shutdown_timeout=settings.shutdown_grace)
         await self._listen(proxy, footing, stack)
         # Opened last and closed first: who is ready takes requests, who drains is not ready.
         probe = None if store.redis is None else store.redis.ping
         self._admin = Admin(
-            lambda: composed.known, probe, lambda: composed.key_set, purger=purger, crew=self._crew
+            lambda: live.current.known,
+            probe,
+            lambda: live.current.key_set,
+            purger=purger,
+            crew=self._crew,
         )
         await self._listen_admin(self._admin, footing, stack)
+        self._renew(live, stack)
+
+    def _renew(self, live: LiveRoutes, stack: AsyncExitStack) -> None:
+        """Have the configuration read again when it is asked for, or when its file changes."""
+        if self._loader is not None:
+            self.reloads.add("the configuration", partial(live.renew, self._loader))
+            if self._watch:
+                run_in_background(watch(self._loader, self.reloads.start), stack)
         stack.push_async_callback(self.reloads.aclose)
 
     async def _listen_admin(self, admin: Admin, footing: Footing, stack: AsyncExitStack) -> None:

@@ -5,8 +5,9 @@ Rule: a part whose settings are the same after a reload is the same part, with a
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -46,9 +47,15 @@ class Parts:
                 part = self._parts[key] = _Part(value, stack.pop_all())
         return cast("T", part.value)
 
-    def unused(self) -> list[Key]:
-        """Return what was not used since ``begin``."""
-        return [key for key in self._parts if key not in self._used]
+    @property
+    def used(self) -> frozenset[Key]:
+        """What was used since ``begin``."""
+        return frozenset(self._used)
+
+    @property
+    def keys(self) -> frozenset[Key]:
+        """What is open."""
+        return frozenset(self._parts)
 
     async def close_kind(self, kind: str) -> None:
         """Close the parts of this kind."""
@@ -67,6 +74,10 @@ def made_of(settings: Settings, fields: Iterable[str], *more: Hashable) -> Key:
 
 
 def _frozen(value: Any) -> Hashable:
+    if isinstance(value, Path):  # a file with another content is another setting
+        with suppress(OSError):
+            status = value.stat()
+            return (value, status.st_mtime_ns, status.st_size, status.st_ino)
     if isinstance(value, dict):
         members: Mapping[Any, Any] = value
         return tuple((name, _frozen(each)) for name, each in members.items())

@@ -13,7 +13,7 @@ from gateway.routing import Route, read_upstream
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from gateway.app.parts import Parts
+    from gateway.app.parts import Key, Parts
     from gateway.app.store import Store
     from gateway.authentication import Authenticator
     from gateway.provider.client import Provider
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ComposedRoutes:
-    """The routes in their order, and the providers behind them by name."""
+    """The routes in their order, the providers behind them by name, and what they are made of."""
 
     routes: tuple[Route, ...]
     providers: Mapping[str, OpenProvider]
+    parts: frozenset[Key]
 
     @property
     def known(self) -> dict[str, Provider]:
@@ -69,7 +70,7 @@ async def compose_routes(
                 strip_path=plan.strip_path,
             )
         )
-    return ComposedRoutes(tuple(routes), providers)
+    return ComposedRoutes(tuple(routes), providers, parts.used)
 
 
 def _note(providers: dict[str, OpenProvider], plan: RoutePlan, provider: OpenProvider) -> None:

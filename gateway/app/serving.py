@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-async def run(loaded: Loaded) -> None:
+async def run(loaded: Loaded, *, watch: bool = False) -> None:
     """Serve until SIGTERM or SIGINT, then drain; a second signal ends it at once.
 
-    SIGHUP re-reads what can be renewed. An address that cannot be listened on raises
-    ``ConfigurationError``.
+    SIGHUP re-reads what can be renewed, and with ``watch`` a change of the file does. An address
+    that cannot be listened on raises ``ConfigurationError``.
     """
     stop = asyncio.Event()
     settings = loaded.settings
-    gateway = Gateway(settings, loaded.routes)
+    gateway = Gateway(settings, loaded.routes, loader=loaded.loader, watch=watch)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stop, asyncio.current_task())

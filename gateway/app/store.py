@@ -94,6 +94,8 @@ class Store:
     def adapt(self, plans: Iterable[RoutePlan]) -> None:
         """Allow for what is about to be kept: whose, for how long, and how long a login takes."""
         for each in plans:
+            if each.public:
+                continue
             self.issuers.add(issuers_of(each.settings.issuer)[0])
             if self.shared is not None:
                 redis, flights = self.shared.redis, self.shared.flights

@@ -13,7 +13,7 @@ import selectors
 import signal
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from gateway.app.channel import Channel
@@ -22,12 +22,14 @@ from gateway.app.seats import Seat, describe_end
 from gateway.app.serving import log_drain, log_start
 from gateway.app.signals import SignalQueue
 from gateway.app.turns import TurnTables
+from gateway.app.watching import WATCH_INTERVAL, FileWatch
+from gateway.settings import SettingsError
 from gateway.tls import CertificateError
 
 if TYPE_CHECKING:
     from gateway.app.channel import Message
     from gateway.app.footing import Footing
-    from gateway.settings import Settings
+    from gateway.settings import Loaded
 
 _log = logging.getLogger(__name__)
 
@@ -39,19 +41,24 @@ MISCONFIGURED: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """What a worker is given: its number, from 1, of how many, and its way to the supervisor."""
+    """What a worker is given: its number, from 1, of how many, what to serve, and its way here."""
 
     number: int
     workers: int
     channel: Channel
     footing: Footing
+    loaded: Loaded
 
 
 class Supervisor:
     """Keeps ``workers`` processes on the sockets of ``footing``."""
 
-    def __init__(self, settings: Settings, footing: Footing, workers: int) -> None:
-        self._settings = settings
+    def __init__(
+        self, loaded: Loaded, footing: Footing, workers: int, *, watch: bool = False
+    ) -> None:
+        self._loaded = loaded
+        self._settings = loaded.settings
+        self._watched = FileWatch(loaded.loader) if watch else None
         self._footing = footing
         self._seats = [Seat(number) for number in range(1, workers + 1)]
         self._questions = Questions(self._seats)
@@ -77,6 +84,8 @@ class Supervisor:
                     self._hear(key.data)
             for number in self._signals.take():
                 self._handle(number)
+            if self._watched is not None and self._watched.changed():
+                self._reload()
             self._cut()
         _log.info("stopped")
         return self._status
@@ -92,6 +101,8 @@ class Supervisor:
         times = [seat.due for seat in self._seats if not seat.pid]
         if self._deadline is not None:
             times = [self._deadline]
+        if self._watched is not None:
+            times.append(time.monotonic() + WATCH_INTERVAL)
         return max(0.0, min(times) - time.monotonic()) if times else None
 
     def _fill(self, seat: Seat) -> Post | None:
@@ -101,7 +112,7 @@ class Supervisor:
         if pid == 0:
             ours.close()
             self._leave()
-            return Post(seat.number, len(self._seats), theirs, self._footing)
+            return Post(seat.number, len(self._seats), theirs, self._footing, self._loaded)
         theirs.close()
         seat.take(pid, ours, time.monotonic())
         self._selector.register(ours, selectors.EVENT_READ, seat)
@@ -152,6 +163,10 @@ class Supervisor:
         if self._footing.certificate is not None:
             with suppress(CertificateError):  # the workers say it
                 self._footing.certificate.reload()
+        with suppress(SettingsError):  # they say that as well
+            loaded = self._loaded.loader.load()
+            # What belongs to all processes, a random secret too, stays as it was.
+            self._loaded = replace(loaded, settings=self._settings)
         self._tell_all({"reload": True})
 
     def _drain(self) -> None:

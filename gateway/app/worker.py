@@ -20,16 +20,15 @@ from gateway.app.turns import CrewTurns
 if TYPE_CHECKING:
     from gateway.app.channel import Channel, Message
     from gateway.app.supervisor import Post
-    from gateway.settings import Loaded
 
 _log = logging.getLogger(__name__)
 
 REQUEST_WITHIN = 1.0  # seconds the supervisor has to answer
 
 
-async def serve(loaded: Loaded, post: Post) -> None:
+async def serve(post: Post) -> None:
     """Serve until the supervisor says so, or is gone."""
-    worker = Worker(loaded, post)
+    worker = Worker(post)
     loop = asyncio.get_running_loop()
     loop.add_reader(post.channel.fileno(), worker.hear)
     try:
@@ -114,15 +113,16 @@ class Crew:
 class Worker:
     """The gateway of one worker, and what the supervisor may tell it."""
 
-    def __init__(self, loaded: Loaded, post: Post) -> None:
+    def __init__(self, post: Post) -> None:
         self._post = post
         self._crew = Crew(post.channel, post.workers)
         self._tasks: set[asyncio.Task[None]] = set()
         self.stop = asyncio.Event()
         self.gateway = Gateway(
-            loaded.settings,
-            loaded.routes,
+            post.loaded.settings,
+            post.loaded.routes,
             post.footing,
+            loader=post.loaded.loader,
             seat=post.number - 1,
             crew=self._crew,
             turns=partial(CrewTurns, self._crew),

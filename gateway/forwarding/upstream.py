@@ -15,6 +15,7 @@ from gateway.forwarding.pool import UpstreamPool
 from gateway.forwarding.upgrade import SwitchingConnection
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from gateway.forwarding.connection import UpstreamConnection
@@ -85,7 +86,7 @@ class Forwarder:
         self._connect_timeout = connect_timeout
         self._tls = _tls_context(ca_file)
         self._loop = asyncio.get_running_loop()
-        # By identity: to hash one takes a microsecond. Who is in here lives as long as this does.
+        # By identity: to hash one takes a microsecond. Who is in here lives at least as long.
         self._pools: dict[int, tuple[UpstreamPool, Upstream]] = {}
         self._by_way: dict[tuple[object, ...], UpstreamPool] = {}
 
@@ -141,6 +142,11 @@ class Forwarder:
             pool.release(connection)
             raise
         return SwitchResponse(pool, connection, head)
+
+    def keep(self, upstreams: Iterable[Upstream]) -> None:
+        """Forget every upstream but these; connections that lead to the same place are kept."""
+        kept = {id(each) for each in upstreams}
+        self._pools = {key: known for key, known in self._pools.items() if key in kept}
 
     def close(self) -> None:
         """Close every connection at once."""

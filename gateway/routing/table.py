@@ -19,20 +19,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gateway.request import RequestHead
-    from gateway.routing import Route
+    from gateway.routing import Route, Upstream
 
     Place = tuple[int, bytes, Route]  # when its turn comes, a path prefix, who takes it
 
 
 class RouteTable:
-    """Finds the route of a request."""
+    """Finds the route of a request; ``under_way`` counts those whose callers are being asked."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
         whole = len(routes) == 1 and routes[0].reach == EVERYTHING
+        self.under_way = 0
         self._only = routes[0] if whole else None
         self._places = _by_host(routes)
         self._hosts = {host: _Paths(self._merged(host)) for host in self._places}
         self._paths_of = lru_cache(maxsize=4096)(self._find_host)
+
+    @property
+    def upstreams(self) -> list[Upstream]:
+        """Where requests may go."""
+        return [route.upstream for places in self._places.values() for _, _, route in places]
 
     def match(self, head: RequestHead) -> Route:
         """Return the first route that takes ``head``; raise ``RouteNotFoundError`` for none.

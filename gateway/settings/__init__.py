@@ -13,9 +13,9 @@ from gateway.errors import ConfigurationError
 from gateway.settings import table
 from gateway.settings.conflicts import read_shared_conflicts, read_shared_warnings, spelled
 from gateway.settings.model import Settings
-from gateway.settings.overlay import RoutePlan, default_plan, judge
+from gateway.settings.overlay import RoutePlan, default_plan, judge, needing_restart
 from gateway.settings.routes import layout, read_routes
-from gateway.settings.sources import Found, read_sources
+from gateway.settings.sources import SECRETS, Found, read_sources
 from gateway.settings.validation import validated
 
 if TYPE_CHECKING:
@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Loaded",
+    "Loader",
     "RoutePlan",
     "Settings",
     "SettingsError",
     "default_plan",
     "load",
+    "needing_restart",
     "settings_table",
 ]
 
@@ -48,11 +50,32 @@ class SettingsError(ConfigurationError):
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Settings that can be run, every route with its own, and what the operator should know."""
+    """Settings that can be run, every route with its own, and what the operator should know.
+
+    ``loader`` reads them again.
+    """
 
     settings: Settings
     routes: tuple[RoutePlan, ...]
     warnings: tuple[str, ...]
+    loader: Loader
+
+
+class Loader:
+    """Reads file and environment as often as asked; secrets are taken out of ``environ``.
+
+    The environment is that of the beginning: a running process gets no other.
+    """
+
+    def __init__(self, config_file: Path | None, environ: MutableMapping[str, str]) -> None:
+        self.config_file = config_file
+        self._environ = dict(environ)
+        for name in SECRETS:
+            environ.pop(name.upper(), None)
+
+    def load(self) -> Loaded:
+        """Return the settings; raise ``SettingsError`` with every problem there is."""
+        return _load(self.config_file, self._environ, self)
 
 
 def load(config_file: Path | None, environ: MutableMapping[str, str]) -> Loaded:
@@ -60,6 +83,10 @@ def load(config_file: Path | None, environ: MutableMapping[str, str]) -> Loaded:
 
     Raises ``SettingsError`` with every problem there is.
     """
+    return Loader(config_file, environ).load()
+
+
+def _load(config_file: Path | None, environ: Mapping[str, str], loader: Loader) -> Loaded:
     sources = read_sources(config_file, environ, layout(UNSUPPORTED))
     top = sources.top
     failed = _take_unsupported(top)
@@ -73,7 +100,7 @@ def load(config_file: Path | None, environ: MutableMapping[str, str]) -> Loaded:
         raise SettingsError(told)
     known = [warning for part in sources.parts for warning in part.warnings]
     known += spelled(read_shared_warnings(settings), top.names, ())
-    return Loaded(settings, tuple(plans), tuple(dict.fromkeys((*known, *warnings))))
+    return Loaded(settings, tuple(plans), tuple(dict.fromkeys((*known, *warnings))), loader)
 
 
 def settings_table() -> str:

@@ -13,12 +13,12 @@ from gateway.routing import Reach
 from gateway.routing.places import find_shadows
 from gateway.settings.conflicts import read_conflicts, read_warnings, spelled
 from gateway.settings.model.provider import Registration
+from gateway.settings.model.routes import ProviderSettings, RouteSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from gateway.settings.model import Settings
-    from gateway.settings.model.routes import ProviderSettings, RouteSettings
 
 DEFAULT = "default"  # the provider of ISSUER, and the route of a gateway without routes
 
@@ -72,6 +72,17 @@ def plan(settings: Settings, route: RouteSettings, provider: ProviderSettings | 
         strip_path=route.strip_path,
         preserve_host=route.preserve_host,
     )
+
+
+def needing_restart(before: Settings, after: Settings) -> list[str]:
+    """Return the settings of the whole gateway that are different and cannot change in a run."""
+    renewed = {*RouteSettings.model_fields, *ProviderSettings.model_fields, "upstream_url"}
+    said = before.model_fields_set | after.model_fields_set  # a default may be random
+    return [
+        name
+        for name in type(before).model_fields
+        if name not in renewed and name in said and getattr(before, name) != getattr(after, name)
+    ]
 
 
 def judge(plans: Sequence[RoutePlan], parts: Sequence[Part]) -> tuple[list[str], list[str]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from gateway.settings.document import Document, read_document
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, MutableMapping
+    from collections.abc import Iterable, Mapping
 
     from gateway.settings.document import Layout
     from gateway.settings.nodes import Section, Value
@@ -73,14 +73,10 @@ class Sources:
         return (self.top, *self.providers.values(), *self.routes)
 
 
-def read_sources(
-    config_file: Path | None, environ: MutableMapping[str, str], layout: Layout
-) -> Sources:
-    """Return what all sources say; secrets are taken out of ``environ``."""
+def read_sources(config_file: Path | None, environ: Mapping[str, str], layout: Layout) -> Sources:
+    """Return what all sources say."""
     names = layout.top.allowed
     environment = Environment({n: environ[n.upper()] for n in names if n.upper() in environ})
-    for name in SECRETS:
-        environ.pop(name.upper(), None)
     document = Document() if config_file is None else read_document(config_file, layout)
     top = Found(problems=document.problems)
     public = config_file is not None and config_file.is_file() and _is_public(config_file)

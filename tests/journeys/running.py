@@ -14,9 +14,10 @@ from tests.fakes.waiting import until
 
 
 class RunningGateway:
-    """``python -m gateway run`` with these settings, listening on ``port`` and ``admin_port``."""
+    """``python -m gateway run`` with these arguments and settings, and the ports it listens on."""
 
-    def __init__(self, **settings):
+    def __init__(self, *arguments, **settings):
+        self._arguments = arguments
         self._settings = settings
         self.port = self.admin_port = 0
         self.events = ""
@@ -24,7 +25,7 @@ class RunningGateway:
     async def __aenter__(self) -> Self:
         environ = {"HOST": "127.0.0.1", "PORT": "0", "ADMIN_PORT": "0", "LOG_FORMAT": "json"}
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "gateway", "run",
+            sys.executable, "-m", "gateway", "run", *self._arguments,
             env={**os.environ, **environ, **self._settings},
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
