@@ -247,7 +247,9 @@ async def test_killed_worker_is_replaced(settings):
             await load.more()
             before = gateway.workers
             os.kill(before[0], signal.SIGKILL)
-            await until(lambda: len(gateway.workers) == 2 and before[0] not in gateway.workers)
+            await until(
+                lambda: len(gateway.workers) == 2 and before[0] not in gateway.workers, LONG
+            )
             await all_ready(gateway)
             failed = len(load.failures)
             await load.more()
@@ -280,7 +282,7 @@ async def test_crash_loop_is_slowed_down(settings):
             await all_ready(gateway)
             victim = gateway.workers[-1] if times > 1 else gateway.workers[0]
             os.kill(victim, signal.SIGKILL)
-            await until(lambda pid=victim: f"(pid {pid}) was killed" in gateway.events)
+            await until(lambda pid=victim: f"(pid {pid}) was killed" in gateway.events, LONG)
         await all_ready(gateway)
 
         assert await stops(gateway)
@@ -295,7 +297,7 @@ async def test_counts_of_a_dead_worker_are_kept(settings, provider):
         assert sent == await lookups(gateway)
 
         os.kill(gateway.workers[0], signal.SIGKILL)
-        await until(lambda: "was killed" in gateway.events)
+        await until(lambda: "was killed" in gateway.events, LONG)
         await all_ready(gateway)
 
         assert sent == await lookups(gateway)
@@ -326,10 +328,10 @@ async def test_signal_to_everybody(settings, upstream):
     async with RunningGateway(**settings) as gateway:
         upstream.answer_next(answer)
         asked = asyncio.create_task(ask(gateway))
-        await until(lambda: upstream.requests)
+        await until(lambda: upstream.requests, LONG)
         for pid in (*gateway.workers, gateway.pid):
             os.kill(pid, signal.SIGINT)
-        await until(lambda: "draining" in gateway.events)
+        await until(lambda: "draining" in gateway.events, LONG)
         go.set()
 
         assert (200, 0) == (await asked, await gateway.exited())
@@ -343,7 +345,7 @@ async def test_second_signal_ends_it(settings, provider):
         asked = asyncio.create_task(ask(gateway))
         await provider.token_called(1)
         gateway.signal(signal.SIGTERM)
-        await until(lambda: "draining" in gateway.events)
+        await until(lambda: "draining" in gateway.events, LONG)
         gateway.signal(signal.SIGTERM)
 
         assert (1, 0) == (await gateway.exited(), await asked)
@@ -381,4 +383,4 @@ async def test_port_of_another_gateway(settings, name):
         taken = {"PORT": first.port, "ADMIN_PORT": first.admin_port}[name]
         async with RunningGateway(**settings | {name: str(taken)}) as second:
             assert 2 == await second.exited()
-            await until(lambda: second.events.count("cannot be listened on") == 1)
+            await until(lambda: second.events.count("cannot be listened on") == 1, LONG)
