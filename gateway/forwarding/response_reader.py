@@ -22,6 +22,7 @@ MAX_RESPONSE_HEAD_BYTES = 64 * 1024
 
 _FIRST_FINAL_STATUS = 200  # RFC 9110 §15.2
 _SWITCHING_PROTOCOLS = 101
+_VERSIONS = frozenset({"1.1", "1.0"})
 
 
 class ResponseReader:
@@ -116,13 +117,14 @@ class ResponseReader:
     def on_headers_complete(self) -> None:
         """Take the head of a final response; count and drop interim ones (RFC 9110 §15.2)."""
         status = self._parser.get_status_code()
-        self._require_bounded_head()
+        if self._quiet > MAX_RESPONSE_HEAD_BYTES:
+            self._require_bounded_head()
         self._quiet = 0
         if status < _FIRST_FINAL_STATUS:
             self._drop_interim(status)
             return
         version = self._parser.get_http_version()
-        if version not in ("1.1", "1.0"):
+        if version not in _VERSIONS:
             self._refuse("the upstream's answer is not HTTP/1")
         try:
             head = read_response_head(self._method, status, self._reason, self._fields)
@@ -157,11 +159,10 @@ class ResponseReader:
             self._refuse("the upstream sent too many interim responses")
 
     def _require_bounded_head(self) -> None:
-        # What has been fed since the last progress is at least the head: mostly it settles this.
-        if self._quiet > MAX_RESPONSE_HEAD_BYTES:
-            size = len(self._reason) + sum(len(name) + len(value) for name, value in self._fields)
-            if size > MAX_RESPONSE_HEAD_BYTES:
-                self._refuse("the upstream's response head is too large")
+        """Refuse a head that is too large; what was fed with it may be its body as well."""
+        size = len(self._reason) + sum(len(name) + len(value) for name, value in self._fields)
+        if size > MAX_RESPONSE_HEAD_BYTES:
+            self._refuse("the upstream's response head is too large")
 
     def _refuse(self, reason: str) -> NoReturn:
         """Stop the parser; ``feed`` raises the reason, because httptools hides what we raise."""
