@@ -22,6 +22,7 @@ from tests.fakes.websocket import (
     websocket,
 )
 from tests.journeys.running import RunningGateway
+from tests.journeys.test_drain import refuses_connections
 
 HELLO = text_frame(b"hello")
 
@@ -86,7 +87,7 @@ async def test_handshake_under_way(settings, upstream):
         await caller.write(HANDSHAKE + HELLO)
         await until(lambda: upstream.requests)
         gateway.signal(signal.SIGTERM)
-        await until(lambda: "draining" in gateway.events)
+        assert await refuses_connections(gateway.port)
         await caller.write(HELLO)
         go.set()
 
