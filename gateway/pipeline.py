@@ -27,10 +27,14 @@ if TYPE_CHECKING:
 
 @record
 class Admission:
-    """A request that may go on: its route and who is calling (``None`` on a public route)."""
+    """A request that may go on: its route and who is calling (``None`` on a public route).
+
+    ``preflight`` is the target of a CORS preflight that nobody has authenticated.
+    """
 
     route: Route
     authentication: Authentication | None
+    preflight: bytes | None = None
 
 
 class Pipeline:
@@ -53,6 +57,10 @@ class Pipeline:
         route = table.match(head)
         if not route.authenticators:
             return Admission(route, None)
+        if route.preflights is not None:
+            target = route.preflights.target_of(head)
+            if target is not None:
+                return Admission(route, None, target)
         table.under_way += 1
         try:
             authentication = await self._authenticate(route, head, body)

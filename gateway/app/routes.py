@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gateway.app.exchange import obtain_authenticators
+from gateway.app.preflights import open_preflights
 from gateway.app.providers import OpenProvider, joined_key_set, obtain_provider
 from gateway.authorization import ClaimRule, Policy, Requirement
 from gateway.routing import Route, read_upstream
@@ -68,6 +69,7 @@ async def compose_routes(
                 _policy(plan.settings),
                 plan.reach,
                 strip_path=plan.strip_path,
+                preflights=open_preflights(plan.settings),
             )
         )
     return ComposedRoutes(tuple(routes), providers, parts.used)

@@ -68,6 +68,9 @@ class Forwarded:
     request_id: bytes
 
 
+NOTHING: frozenset[bytes] = frozenset()
+
+
 def write_request_head(
     head: RequestHead,
     upstream: Upstream,
@@ -77,14 +80,18 @@ def write_request_head(
     access_token: str | None,
     body_length: int | None,
     drop_referer: bool = False,
+    withheld: frozenset[bytes] = NOTHING,
 ) -> bytes:
     """Return the head of the upstream request; ``body_length`` ``None`` means chunked.
 
+    The fields of ``withheld``, lower-case names, are not sent on.
     ``access_token`` ``None`` is a public route: nothing is said about who is calling.
     """
     named = _named_by_connection(head.fields.get(b"connection"))
     if drop_referer:
         named |= {b"referer"}
+    if withheld:
+        named |= withheld
     if upstream.stripped:
         target = _rooted(target[len(upstream.stripped) :])
     hosts = head.values(b"host") if upstream.preserve_host else ()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.authentication import Authenticator
+    from gateway.authentication.preflight import OpenPreflights
     from gateway.authorization import Policy
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -75,7 +76,8 @@ EVERYTHING = Reach()
 class Route:
     """One part of the API; empty ``authenticators`` make it public.
 
-    With ``strip_path`` the prefix that matched is not sent on.
+    With ``strip_path`` the prefix that matched is not sent on. ``preflights`` are let through,
+    where there are any.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Route:
     policy: Policy
     reach: Reach = EVERYTHING
     strip_path: bool = False
+    preflights: OpenPreflights | None = None
 
 
 def read_upstream(url: str) -> Upstream:

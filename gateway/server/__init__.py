@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from gateway.authentication.preflight import WITHHELD
 from gateway.errors import (
     AuthenticationError,
     AuthorizationError,
@@ -24,7 +25,7 @@ from gateway.errors import (
     TooManyAttemptsError,
 )
 from gateway.forwarding.chunks import LAST_CHUNK, write_chunk
-from gateway.forwarding.headers import write_request_head
+from gateway.forwarding.headers import NOTHING, write_request_head
 from gateway.forwarding.upgrade import read_handshake
 from gateway.logs import AccessEntry, access_is_written, write_access
 from gateway.request import RequestHead, read_head
@@ -229,7 +230,7 @@ def _write_head(
     head: RequestHead, admission: Admission, forwarded: Forwarded, length: int | None
 ) -> bytes:
     authentication = admission.authentication
-    target = head.target if authentication is None else authentication.target
+    target = admission.preflight or (authentication.target if authentication else head.target)
     return write_request_head(
         head,
         admission.route.upstream,
@@ -238,6 +239,7 @@ def _write_head(
         access_token=None if authentication is None else authentication.principal.access_token,
         body_length=length,
         drop_referer=target is not head.target,
+        withheld=WITHHELD if admission.preflight else NOTHING,
     )
 
 

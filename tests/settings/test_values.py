@@ -54,6 +54,7 @@ def test_defaults() -> None:
         "introspection_endpoint": "",
         "userinfo_endpoint": "",
         "search_user_info": False,
+        "run_on_preflight": True,
         "bearer_token_as_password": False,
         "bearer_token_param_type": ("header",),
         "insecure_accept_any_audience": False,

@@ -17,6 +17,7 @@ from gateway.oauth.credentials.pair import (
     Kind,
     Place,
     TokenExtraction,
+    names_of,
     require_token,
 )
 from gateway.oauth.credentials.parameters import (
@@ -26,6 +27,7 @@ from gateway.oauth.credentials.parameters import (
     read_query,
     read_token_form,
     read_token_query,
+    remove_parameters,
 )
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "Place",
     "TokenExtraction",
     "body_carrier",
+    "names_of",
     "read_authorization",
     "read_basic_token",
     "read_bearer",
@@ -48,5 +51,6 @@ __all__ = [
     "read_token_form",
     "read_token_json",
     "read_token_query",
+    "remove_parameters",
     "require_token",
 ]

@@ -73,6 +73,11 @@ def read_parameters(data: bytes, names: Collection[str]) -> tuple[tuple[str, str
         raise RequestError("a parameter of the request is not percent-encoded UTF-8") from exc
 
 
+def remove_parameters(data: bytes, names: Collection[str]) -> bytes:
+    """Return a raw query without the fields that bear one of ``names``, in whatever spelling."""
+    return b"&".join(field for field in data.split(b"&") if _read_name(field) not in names)
+
+
 def _extract(data: bytes, kinds: frozenset[Kind], place: Place) -> Extraction | None:
     fields = data.split(b"&")
     found = _find(fields, names_of(kinds))

@@ -50,6 +50,11 @@ class Callers(BaseModel):
         description="Take the password of a Basic pair for a token when the user is empty or "
         "`oauth2accesstoken`, for tools that can do nothing but Basic.",
     )
+    run_on_preflight: bool = Field(
+        True,
+        description="Ask for credentials on CORS preflights too; `false` sends them on without "
+        "credentials.",
+    )
     hide_credentials: bool = Field(
         True, description="Remove the credentials from the request sent on."
     )
