@@ -11,7 +11,7 @@ from aiohttp import web
 from gateway.admin import Admin
 from gateway.app.exchange import EXCHANGE
 from gateway.app.footing import prepare
-from gateway.app.limits import limits_of
+from gateway.app.limits import limits_of, pool_limits
 from gateway.app.listening import ProxyPort, listen
 from gateway.app.live import LiveRoutes
 from gateway.app.parts import Parts
@@ -95,6 +95,7 @@ class Gateway:
             timeout=settings.upstream_timeout,
             connect_timeout=settings.upstream_connect_timeout,
             ca_file=settings.upstream_ca_file,
+            limits=pool_limits(settings),
         )
         stack.callback(forwarder.close)
         live = LiveRoutes(store, parts, forwarder, trusted.caller)

@@ -6,6 +6,7 @@ import logging
 import resource
 from typing import TYPE_CHECKING
 
+from gateway.forwarding.pool import PoolLimits
 from gateway.server import Limits
 from gateway.server.deadlines import BODY_WINDOW, STANDSTILL, Patience
 from gateway.server.door import Bounds
@@ -32,6 +33,15 @@ def limits_of(settings: Settings) -> Limits:
             body_window=BODY_WINDOW if settings.request_min_rate else STANDSTILL,
         ),
         Bounds(_affordable(settings.max_connections), settings.max_connections_per_address),
+    )
+
+
+def pool_limits(settings: Settings) -> PoolLimits:
+    """Return the limits of the connections to each upstream."""
+    return PoolLimits(
+        settings.upstream_max_connections,
+        settings.upstream_idle_timeout,
+        settings.upstream_connection_lifetime,
     )
 
 

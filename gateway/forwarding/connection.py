@@ -24,6 +24,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self.opened = self._loop.time()
         self._transport: asyncio.Transport | None = None
         self._reader = ResponseReader()
         self._error: UpstreamError | None = None

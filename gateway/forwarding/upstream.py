@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from gateway.errors import ConfigurationError, UpstreamError, UpstreamTimeoutError
 from gateway.forwarding.chunks import LAST_CHUNK, write_chunk
-from gateway.forwarding.pool import UpstreamPool
+from gateway.forwarding.pool import DEFAULT_LIMITS, PoolLimits, UpstreamPool
 from gateway.forwarding.upgrade import SwitchingConnection
 
 if TYPE_CHECKING:
@@ -81,8 +81,16 @@ class Forwarder:
     They and the trust anchors are for the upstreams that say nothing of their own.
     """
 
-    def __init__(self, *, timeout: float, connect_timeout: float, ca_file: Path | None) -> None:
+    def __init__(
+        self,
+        *,
+        timeout: float,
+        connect_timeout: float,
+        ca_file: Path | None,
+        limits: PoolLimits = DEFAULT_LIMITS,
+    ) -> None:
         self._timeout = timeout
+        self._limits = limits
         self._connect_timeout = connect_timeout
         self._tls = _tls_context(ca_file)
         self._loop = asyncio.get_running_loop()
@@ -167,6 +175,7 @@ class Forwarder:
             upstream,
             connect_timeout=upstream.connect_timeout or self._connect_timeout,
             tls=self._tls if upstream.ca_file is None else _tls_context(upstream.ca_file),
+            limits=self._limits,
         )
 
     async def _send_body(

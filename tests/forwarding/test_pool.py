@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from gateway.errors import ConfigurationError, UpstreamError, UpstreamTimeoutError
-from gateway.forwarding.pool import MAX_IDLE, UpstreamPool
+from gateway.forwarding.pool import MAX_IDLE, PoolLimits, UpstreamPool
 from gateway.forwarding.upstream import Forwarder
 from gateway.routing import read_upstream
 from tests.fakes.upstream_answers import endless, response, silence
@@ -75,7 +75,7 @@ async def test_connection_is_kept(pool_of, upstream):
 
 async def test_idle_connection_is_closed(pool_of, upstream):
     """P20: a connection nobody uses is closed by the gateway, the oldest first."""
-    pool = pool_of(idle_timeout=0.05)
+    pool = pool_of(limits=PoolLimits(idle_timeout=0.05))
 
     await exchange(pool)
 
@@ -86,7 +86,7 @@ async def test_idle_connection_is_closed(pool_of, upstream):
 
 async def test_sweeping_goes_on(pool_of, upstream):
     """P20: connections that became idle later are closed later."""
-    pool = pool_of(idle_timeout=0.1)
+    pool = pool_of(limits=PoolLimits(idle_timeout=0.1))
     first, second = await pool.connect(), await pool.connect()
     for connection in (first, second):
         connection.start("GET", HEAD, more=False)
@@ -101,7 +101,7 @@ async def test_sweeping_goes_on(pool_of, upstream):
 
 async def test_stale_connection_is_not_used(pool_of, upstream):
     """P20: a connection that has been idle too long is closed rather than used."""
-    pool = pool_of(idle_timeout=0)
+    pool = pool_of(limits=PoolLimits(idle_timeout=0))
     await exchange(pool)
 
     assert pool.find() is None
@@ -132,6 +132,63 @@ async def test_bounded_number_of_idle_connections(pool_of, upstream):
         pool.release(connection)
 
     await until(lambda: upstream.open_connections == MAX_IDLE)
+
+
+async def test_connections_at_the_bound(pool_of, upstream):
+    """R8: one request more than there may be connections waits, and gets the first that is free."""
+    pool = pool_of(limits=PoolLimits(connections=2))
+    first, second = await pool.connect(), await pool.connect()
+    waiting = [asyncio.create_task(pool.connect()) for _ in range(2)]
+    await asyncio.sleep(0.05)
+    assert [False, False] == [each.done() for each in waiting]
+
+    pool.release(first)
+    assert first is await waiting[0]
+    second.abort()
+    pool.release(second)
+    third = await waiting[1]
+
+    assert third not in {first, second}
+    await until(lambda: upstream.open_connections == 2)
+    assert 3 == upstream.connections
+
+
+async def test_nobody_waits_for_ever_at_the_bound(pool_of):
+    """R8: who waits too long for a connection is told so, and takes nobody's turn."""
+    pool = pool_of(limits=PoolLimits(connections=1), connect_timeout=0.2)
+    connection = await pool.connect()
+
+    with pytest.raises(UpstreamTimeoutError):
+        await pool.connect()
+    left = asyncio.create_task(pool.connect())
+    await asyncio.sleep(0)
+    left.cancel()
+    await asyncio.wait([left])
+    pool.release(connection)
+
+    assert connection is (pool.find() or await pool.connect())
+
+
+async def test_connection_that_cannot_be_made_takes_no_place(upstream, pool_of):
+    """R8: a connection that failed to be made is not counted."""
+    pool = pool_of(limits=PoolLimits(connections=1))
+    await upstream.down()
+    for _ in range(3):
+        with pytest.raises(UpstreamError):
+            await pool.connect()
+    await upstream.up()
+
+    assert await exchange(pool)
+
+
+async def test_old_connection_is_not_kept(pool_of, upstream):
+    """P20: after its lifetime a connection is closed behind the response, and the next is new."""
+    pool = pool_of(limits=PoolLimits(lifetime=0.0))
+
+    first = await exchange(pool)
+
+    assert first is not await exchange(pool)
+    assert 2 == upstream.connections
 
 
 async def test_response_that_was_not_read(pool_of, upstream):

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.routing import Reach
 from gateway.settings import RoutePlan, Settings, load
+from gateway.settings.model.connections import UpstreamsConnections
 from gateway.settings.model.routes import ProviderSettings, RouteSettings
 from tests.settings.environments import GOOD, problems, written
 
@@ -107,6 +108,7 @@ def test_every_setting_about_callers_tokens_and_times_may_be_a_routes() -> None:
     """Contract §5: what is about authentication, authorization, caching or timeouts."""
     places = RouteSettings.model_fields.keys() | ProviderSettings.model_fields.keys()
     process = {"cache_max_entries", "cache_secret", "redis_url", "revoke_on_purge"}
+    process |= UpstreamsConnections.model_fields.keys()  # the pool is not a route's
     begins = ("auth_", "cache_", "client_", "idp_", "failed_", "scopes", "token_", "upstream_")
     ends = ("_required", "_claim", "_param_type", "_forbidden")
     named = {

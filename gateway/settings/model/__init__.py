@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from gateway.settings.model.authentication import Callers, TokenRequest
 from gateway.settings.model.authorization import Rules
 from gateway.settings.model.cache import Cache, Lifetimes
-from gateway.settings.model.connections import CallersConnections
+from gateway.settings.model.connections import CallersConnections, UpstreamsConnections
 from gateway.settings.model.network import (
     DefaultUpstream,
     Listeners,
@@ -26,6 +26,7 @@ from gateway.settings.model.provider import FailedLogins, ProviderCalls, Registr
 class Settings(  # pydantic orders fields from the last base to the first
     Logs,
     CallersConnections,
+    UpstreamsConnections,
     Listeners,
     WebSockets,
     UpstreamCalls,

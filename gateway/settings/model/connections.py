@@ -11,6 +11,26 @@ from gateway.settings.model.types import Count
 Patience = Annotated[float, Field(ge=0.1, le=3600, allow_inf_nan=False)]
 
 
+class UpstreamsConnections(BaseModel):
+    """The connections to each upstream, once for the process."""
+
+    upstream_max_connections: Count = Field(
+        1024,
+        description="Connections to one upstream at once, for each worker; a request waits for one "
+        "as long as `UPSTREAM_CONNECT_TIMEOUT`, then the answer is 504.",
+    )
+    upstream_idle_timeout: Patience = Field(
+        4.0,
+        description="Seconds a connection to an upstream is kept without a request; less than the "
+        "upstream keeps it.",
+    )
+    upstream_connection_lifetime: Patience = Field(
+        300.0,
+        description="Seconds after which a connection to an upstream is not used again, so that "
+        "its name is looked up anew.",
+    )
+
+
 class CallersConnections(BaseModel):
     """The connections of callers, once for the process."""
 
