@@ -1,20 +1,21 @@
-"""The ``bearergate`` command: run, demo, check."""
+"""The ``bearergate`` command: run, demo, check, routes."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway import __version__, logs
 from gateway.errors import ConfigurationError
-from gateway.settings import SettingsError, load
+from gateway.settings import SettingsError, describe_routes, file_schema, load, routes_table
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
     from typing import Any
 
     from gateway.settings import Loaded
@@ -27,9 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     command = arguments.command or "run"
     try:
-        if command == "demo":
-            return _demo(arguments)
-        return _check(arguments) if command == "check" else _run(arguments)
+        return _COMMANDS[command](arguments)
     except SettingsError as error:
         for problem in error.problems:
             _say(problem)
@@ -48,7 +47,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="command")
     run = commands.add_parser("run", help="run the gateway (the default)")
     check = commands.add_parser("check", help="read the configuration, print every problem")
-    for each in (run, check):
+    check.add_argument("--schema", action="store_true", help="print the JSON Schema of FILE")
+    routes = commands.add_parser("routes", help="print which requests go where")
+    routes.add_argument("--json", action="store_true", help="for programs")
+    for each in (run, check, routes):
         each.add_argument("--config", type=Path, metavar="FILE", help="settings in YAML")
     run.add_argument("--watch", action="store_true", help="reload FILE whenever it changes")
     demo = commands.add_parser("demo", help="gateway, provider and upstream on loopback, to try")
@@ -65,8 +67,20 @@ def _load(arguments: argparse.Namespace) -> Loaded:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    if arguments.schema:
+        print(json.dumps(file_schema(), indent=2))
+        return FINE
     _load(arguments)
     print("the configuration is fine")
+    return FINE
+
+
+def _routes(arguments: argparse.Namespace) -> int:
+    routes = _load(arguments).routes
+    if arguments.json:
+        print(json.dumps(describe_routes(routes), indent=2))
+    else:
+        print(routes_table(routes), end="")
     return FINE
 
 
@@ -133,3 +147,11 @@ def _forbid_core_dumps() -> None:
 
 def _say(line: str) -> None:
     print(f"bearergate: {line}", file=sys.stderr)
+
+
+_COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
+    "run": _run,
+    "demo": _demo,
+    "check": _check,
+    "routes": _routes,
+}

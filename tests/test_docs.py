@@ -10,7 +10,7 @@ import pytest
 
 from gateway import errors
 from gateway.metrics import REGISTRY
-from gateway.settings import Settings, load, settings_table
+from gateway.settings import Settings, key_tables, load, settings_table
 from gateway.token_cache.address import read_redis_url
 from tests.test_architecture import ROWS
 
@@ -20,6 +20,8 @@ ARCHITECTURE = ROOT / "docs" / "architecture.md"
 SECURITY = ROOT / "docs" / "security.md"
 OPERATION = ROOT / "docs" / "operation.md"
 EXAMPLE = ROOT / "config" / "example.env"
+EXAMPLE_FILE = ROOT / "config" / "routes.yaml"
+CONFIGURATION = ROOT / "docs" / "configuration.md"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -59,6 +61,27 @@ def version(text: str) -> tuple[int, ...]:
 def test_settings_table():
     """The README has the generated table; `python scripts/write_settings_table.py` renews it."""
     assert between(README, "settings") == settings_table().strip()
+
+
+@pytest.mark.parametrize("part", key_tables())
+def test_configuration_page(part):
+    """The page has every key; `python scripts/write_settings_table.py` renews it."""
+    assert between(CONFIGURATION, part) == key_tables()[part].strip()
+
+
+def test_example_of_routes(tmp_path):
+    """The example file runs as it is, but for the places of its secrets."""
+    secret = tmp_path / "secret"
+    secret.write_text("a-secret")
+    secret.chmod(0o600)
+    text = re.sub(r"/run/secrets/\w+", str(secret), EXAMPLE_FILE.read_text("utf-8"))
+    file = tmp_path / "routes.yaml"
+    file.write_text(text)
+
+    loaded = load(file, {})
+
+    assert ["orders", "reports", "health", "rest"] == [each.name for each in loaded.routes]
+    assert () == loaded.warnings
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -7,10 +7,10 @@ none with the value.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.errors import ConfigurationError
-from gateway.settings import table
+from gateway.settings import listing, schema, table
 from gateway.settings.conflicts import read_shared_conflicts, read_shared_warnings, spelled
 from gateway.settings.model import Settings
 from gateway.settings.overlay import RoutePlan, default_plan, judge, needing_restart
@@ -19,7 +19,7 @@ from gateway.settings.sources import SECRETS, Found, read_sources
 from gateway.settings.validation import validated
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+    from collections.abc import Mapping, MutableMapping, Sequence
     from pathlib import Path
 
 __all__ = [
@@ -29,8 +29,12 @@ __all__ = [
     "Settings",
     "SettingsError",
     "default_plan",
+    "describe_routes",
+    "file_schema",
+    "key_tables",
     "load",
     "needing_restart",
+    "routes_table",
     "settings_table",
 ]
 
@@ -101,6 +105,26 @@ def _load(config_file: Path | None, environ: Mapping[str, str], loader: Loader) 
     known = [warning for part in sources.parts for warning in part.warnings]
     known += spelled(read_shared_warnings(settings), top.names, ())
     return Loaded(settings, tuple(plans), tuple(dict.fromkeys((*known, *warnings))), loader)
+
+
+def file_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the configuration file."""
+    return schema.file_schema()
+
+
+def describe_routes(plans: Sequence[RoutePlan]) -> list[dict[str, Any]]:
+    """Return what each route takes and asks, for programs."""
+    return listing.describe_routes(plans)
+
+
+def routes_table(plans: Sequence[RoutePlan]) -> str:
+    """Return what each route takes and asks, for people."""
+    return listing.routes_table(plans)
+
+
+def key_tables() -> dict[str, str]:
+    """Return the Markdown tables of the file's keys, by the part of the file they are for."""
+    return table.key_tables()
 
 
 def settings_table() -> str:

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import SecretStr
 
 from gateway.settings.model import Settings
+from gateway.settings.model.provider import Registration
+from gateway.settings.model.routes import ProviderSettings, RoutePlace, RouteSettings
+from gateway.settings.sources import SECRETS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
+    from pydantic import BaseModel
     from pydantic.fields import FieldInfo
 
-_REQUIRED: Final = {"issuer", "upstream_url"}
+_REQUIRED: Final = {"issuer", "upstream_url", "name"}
 _COMPUTED: Final = {
     "cache_secret": "random",
     "log_format": "see right",
@@ -31,6 +35,26 @@ def settings_table(unsupported: Iterable[str]) -> str:
         f"| `{name.upper()}` | | Not supported by this version; refused when set. |"
         for name in unsupported
     ]
+    return "\n".join(rows) + "\n"
+
+
+def key_tables() -> dict[str, str]:
+    """Return the tables of the file's keys: of the gateway, of a provider and of a route."""
+    place = RoutePlace.model_fields.keys() - Settings.model_fields.keys()
+    return {
+        "gateway": _keys(Settings, Settings.model_fields),
+        "provider": _keys(ProviderSettings, Registration.model_fields),
+        "route": _keys(RouteSettings, place),
+    }
+
+
+def _keys(model: type[BaseModel], own: Collection[str]) -> str:
+    rows = ["| key | default | meaning |", "| --- | --- | --- |"]
+    for name, field in model.model_fields.items():
+        default = _default(name, field) if name in own else "as for the gateway"
+        rows.append(f"| `{name}` | {default} | {field.description} |")
+        if name in SECRETS:
+            rows.append(f"| `{name}_file` | empty | Path of a file that holds `{name}`. |")
     return "\n".join(rows) + "\n"
 
 
