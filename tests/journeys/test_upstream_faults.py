@@ -38,6 +38,14 @@ MORE_WRONG_HEADS = {
     "control_in_reason": b"HTTP/1.1 200 O\x07K\r\nContent-Length: 0\r\n\r\n",
     "delete_in_reason": b"HTTP/1.1 200 O\x7fK\r\nContent-Length: 0\r\n\r\n",
     "no_colon": b"HTTP/1.1 200 OK\r\nX-A\r\nContent-Length: 0\r\n\r\n",
+    "split_in_value": b"HTTP/1.1 200 OK\r\nX-A: b\n\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    "nul_in_name": b"HTTP/1.1 200 OK\r\nX\x00A: b\r\nContent-Length: 0\r\n\r\n",
+    "length_huge": b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\nhello",
+    "same_length_twice": b"HTTP/1.1 200 OK\r\n" + b"Content-Length: 5\r\n" * 2 + b"\r\nhello",
+    "length_in_hex": b"HTTP/1.1 200 OK\r\nContent-Length: 0x5\r\n\r\nhello",
+    "coding_with_underscore": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunke_d\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+    ),
     "interim_flood": INTERIM * 9 + response(200),
     "interim_upgrade": INTERIM + UNASKED_UPGRADE,
     "bare_101": b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
@@ -67,7 +75,21 @@ async def test_wrong_head(gateway, call, upstream, answer):
     await until(lambda: upstream.open_connections == 1)
 
 
-@pytest.mark.parametrize("answer", [pytest.param(v, id=k) for k, v in WRONG_BODIES.items()])
+CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+MORE_WRONG_BODIES = {
+    "chunk_size_signed": CHUNKS + b"+5\r\nhello\r\n0\r\n\r\n",
+    "chunk_size_negative": CHUNKS + b"-5\r\nhello\r\n0\r\n\r\n",
+    "chunk_size_prefixed": CHUNKS + b"0x5\r\nhello\r\n0\r\n\r\n",
+    "chunk_size_empty": CHUNKS + b"\r\nhello\r\n0\r\n\r\n",
+    "chunk_bare_lf": CHUNKS + b"5\nhello\r\n0\r\n\r\n",
+    "chunk_nul_in_extension": CHUNKS + b"5;\x00\r\nhello\r\n0\r\n\r\n",
+    "trailer_without_colon": CHUNKS + b"5\r\nhello\r\n0\r\nX-A\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize(
+    "answer", [pytest.param(v, id=k) for k, v in (WRONG_BODIES | MORE_WRONG_BODIES).items()]
+)
 @pytest.mark.parametrize("together", [True, False], ids=["one_segment", "head_first"])
 async def test_wrong_body(gateway, call, upstream, answer, together):
     """P26: a body that breaks after its head is seen by the caller as one that is cut short."""
