@@ -421,3 +421,27 @@ async def test_purge(start_gateway, call, provider, written):
 
     lines = [line for line in written() if line.get("grant") == "bearer"]
     assert ["token", "token"] == [line["cache"] for line in lines]
+
+
+async def test_no_token_in_any_line_or_answer(start_gateway, call, provider, written):
+    """L1: tokens of callers, good, spoilt and refused, are in no line and no answer."""
+    gateway = await start_gateway(
+        **EVERYWHERE, BEARER_TOKEN_AS_PASSWORD="true", LOG_LEVEL="debug", ROLES_REQUIRED="nobody"
+    )
+    token = provider.mint("mary", "x")
+    secret = token.rpartition(".")[2]
+    messages = [
+        request("GET", "/", [bearer(token)]),
+        request("GET", "/", [bearer(token + "=")]),
+        request("GET", f"/?access_token={token}"),
+        request("GET", f"/?access_token={token}&access_token={token}"),
+        request("POST", "/", [FORM], f"access_token={token}".encode()),
+        request("POST", "/", [JSON], f'{{"access_token":"{token}"'.encode()),
+        request("GET", "/", [basic("", token)]),
+        request("GET", "/", [basic("", token[:-2])]),
+    ]
+    answers = [await (await call(gateway)).send(message) for message in messages]
+
+    assert [403, 401, 403, 400, 403, 400, 403, 401] == [answer.status for answer in answers]
+    assert secret[:40] not in repr(written())
+    assert all(secret[:40].encode() not in answer.body for answer in answers)

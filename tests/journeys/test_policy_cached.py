@@ -15,6 +15,7 @@ from gateway.pipeline import Pipeline
 from gateway.request import read_head
 from gateway.routing import Route, read_upstream
 from tests.authentication.composed import compose_for
+from tests.fakes.asked_provider import AskedProvider
 from tests.fakes.caller import basic
 from tests.fakes.provider import FakeProvider
 
@@ -46,9 +47,9 @@ POLICIES = st.builds(
 UPSTREAM = read_upstream("http://127.0.0.1:1")
 
 
-def head_of(name):
-    """Return the head of a request that carries this user's pair."""
-    headers = ((b"Host", b"gateway.test"), basic(name, "pw"))
+def head_with(field):
+    """Return the head of a request that carries this field."""
+    headers = ((b"Host", b"gateway.test"), field)
     return read_head(
         method="GET", target=b"/", version=(1, 1), headers=headers, peer="", max_header_bytes=9999
     )
@@ -78,13 +79,41 @@ def test_decisions_do_not_depend_on_the_cache():
         def judge(claims, policies):
             user = next(users)
             fake.users[user], fake.claims = "pw", claims
-            head = head_of(user)
+            head = head_with(basic(user, "pw"))
             runner.run(decision(cached, Policy(), head))
             warm_from = len(fake.token_calls)
             warm = [runner.run(decision(cached, policy, head)) for policy in policies]
             assert warm_from == len(fake.token_calls)
             cold = [runner.run(decision(uncached, policy, head)) for policy in policies]
             assert warm_from + len(policies) == len(fake.token_calls)
+            assert cold == warm
+
+        judge()
+        runner.run(stack.aclose())
+
+
+def test_decisions_about_tokens_do_not_depend_on_the_cache():
+    """J23: the same holds for callers' tokens, verified here or asked about, and for userinfo."""
+    asking = {"AUTH_METHODS": "bearer,introspection", "INSECURE_ACCEPT_ANY_AUDIENCE": "true"}
+    asking |= {"SEARCH_USER_INFO": "true"}
+    with asyncio.Runner() as runner:
+        stack = AsyncExitStack()
+        fake = runner.run(stack.enter_async_context(AskedProvider(alg="ES256")))
+        cached = runner.run(compose_for(stack, fake, **asking))
+        uncached = runner.run(compose_for(stack, fake, **asking, CACHE_TTL_MAX="0"))
+
+        @settings(max_examples=75, deadline=None)
+        @given(CLAIMS, CLAIMS, st.booleans(), st.lists(POLICIES, min_size=1, max_size=3))
+        def judge(claims, profile, opaque, policies):
+            fake.opaque, fake.profile = opaque, profile
+            token = fake.mint("mary", "x", **{**claims, "sub": "mary"})
+            head = head_with((b"Authorization", b"Bearer " + token.encode()))
+            runner.run(decision(cached, Policy(), head))
+            asked = len(fake.user_info_calls)
+            warm = [runner.run(decision(cached, policy, head)) for policy in policies]
+            assert asked == len(fake.user_info_calls)
+            cold = [runner.run(decision(uncached, policy, head)) for policy in policies]
+            assert asked + len(policies) == len(fake.user_info_calls)
             assert cold == warm
 
         judge()
