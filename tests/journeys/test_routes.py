@@ -198,7 +198,7 @@ PROVIDERS = """
 
 
 async def test_providers(start, call, provider, partner, upstream, orders):
-    """A route's credentials go to its provider alone, with that one's registration."""
+    """D7: a route's credentials go to its provider alone, with that one's registration."""
     caller = await call(await start(PROVIDERS))
     paula = basic("paula", "pass")
 
@@ -228,10 +228,40 @@ async def test_results_never_cross_providers(start, call, provider, partner):
     assert [1, True] == [len(provider.token_calls), bool(partner.token_calls)]
 
 
+async def test_token_of_another_provider(start, call, provider, partner):
+    """D7: what one provider answers in the name of another is refused, and nobody else's fault."""
+    partner.claims = {"iss": provider.issuer}
+    caller = await call(await start(PROVIDERS))
+
+    statuses = [
+        (await caller.send(request("GET", target, [credentials]))).status
+        for target, credentials in (("/partner", basic("paula", "pass")), ("/", JOHN))
+    ]
+
+    assert [502, 200] == statuses
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param([("X-Forwarded-Host", "partner.example")], id="forwarded-host"),
+        pytest.param([("X-Original-URL", "/partner")], id="original-url"),
+        pytest.param([("X-Rewrite-URL", "/partner")], id="rewrite-url"),
+        pytest.param([("X-HTTP-Method-Override", "GET")], id="method-override"),
+    ],
+)
+async def test_nothing_else_chooses_the_route(start, call, provider, partner, fields):
+    """D6, P7: the route, and with it the provider, is chosen by method, Host and path alone."""
+    caller = await call(await start(PROVIDERS))
+
+    assert 200 == (await caller.send(request("GET", "/?/partner", [JOHN, *fields]))).status
+    assert [1, 0] == [len(provider.token_calls), len(partner.token_calls)]
+
+
 async def test_default_registration_is_not_shown_to_another_provider(
     start_gateway, tmp_path, partner
 ):
-    """T10: a provider of the file takes nothing over from CLIENT_ID and CLIENT_SECRET."""
+    """D7: a provider of the file takes nothing over from CLIENT_ID and CLIENT_SECRET."""
     text = f"""
         providers: {{partner: {{issuer: "{partner.issuer}", client_id: gw}}}}
         routes: [{{name: a, provider: partner}}]
@@ -266,7 +296,7 @@ async def test_readiness_of_several_providers(start, partner):
 
 
 async def test_provider_that_is_down_takes_no_other_route_along(start, call, partner):
-    """A provider that is down is the 503 of its own routes."""
+    """D7: a provider that is down is the 503 of its own routes, and its breaker is its own."""
     await partner.down()
     caller = await call(await start(PROVIDERS))
 

@@ -35,9 +35,9 @@ def problems(environ: dict[str, str], config_file: Path | None = None) -> tuple[
     return caught.value.problems
 
 
-def written(folder: Path, text: str) -> Path:
+def written(folder: Path, text: str, name: str = "gateway.yaml") -> Path:
     """Return a configuration file that only its owner reads."""
-    file = folder / "gateway.yaml"
+    file = folder / name
     file.write_text(text)
     file.chmod(0o600)
     return file
