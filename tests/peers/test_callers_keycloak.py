@@ -68,25 +68,54 @@ def test_introspection(start_gateway: Callable[..., Gateway], keycloak: Keycloak
 def test_other_tokens_are_asked_about(
     start_gateway: Callable[..., Gateway], keycloak: Keycloak, name: str
 ) -> None:
-    """J17: Keycloak calls its other tokens active, and they are refused all the same."""
+    """J17: Keycloak calls an ID token active, with a type of its own, and it is refused."""
     settings = {"AUTH_METHODS": "introspection", "INSECURE_ACCEPT_ANY_AUDIENCE": "true"}
     gateway = start_gateway(ISSUER=keycloak.issuer, **settings)
 
     assert 401 == gateway.get("/anything", bearer(login(keycloak)[name])).status
 
 
+CLEARANCE = {
+    "name": "clearance",
+    "protocol": "openid-connect",
+    "protocolMapper": "oidc-hardcoded-claim-mapper",
+    "config": {
+        "claim.name": "clearance",
+        "claim.value": "3",
+        "jsonType.label": "String",
+        "access.token.claim": "false",
+        "id.token.claim": "false",
+        "userinfo.token.claim": "true",
+    },
+}
+
+
 def test_user_info(start_gateway: Callable[..., Gateway], keycloak: Keycloak) -> None:
     """A claim that only the userinfo endpoint tells decides, for a pair and for a token."""
-    rule = {"CLAIMS_REQUIRED": "name=~J*"}
-    token = login(keycloak)["access_token"]
-    gateway = start_gateway(ISSUER=keycloak.issuer, **BEARER, **rule, SEARCH_USER_INFO="true")
+    admin = keycloak.admin()
+    client = admin.call("GET", "/clients?clientId=kong")[0]["id"]
+    mappers = f"/clients/{client}/protocol-mappers/models"
+    admin.call("POST", mappers, CLEARANCE)
+    settings = {"ISSUER": keycloak.issuer, **BEARER, "CLAIMS_REQUIRED": "clearance=3"}
+    asking = start_gateway(**settings, SEARCH_USER_INFO="true")
+    callers = (basic("john", "doe"), bearer(login(keycloak)["access_token"]))
 
-    statuses = [
-        gateway.get("/anything", headers).status
-        for headers in (basic("john", "doe"), bearer(token), basic("anna", "anna"))
-    ]
+    answers = [asking.get("/anything", headers).status for headers in callers * 2]
+    silent = [start_gateway(**settings).get("/anything", headers).status for headers in callers]
 
-    assert [200, 200, 403] == statuses
+    (made,) = [one["id"] for one in admin.call("GET", mappers) if one["name"] == "clearance"]
+    admin.call("DELETE", f"{mappers}/{made}")
+    assert [200] * 4 == answers
+    assert [403] * 2 == silent
+
+
+def test_token_without_openid(start_gateway: Callable[..., Gateway], keycloak: Keycloak) -> None:
+    """Keycloak's userinfo endpoint refuses a token without the scope `openid`: 403."""
+    form = {"grant_type": "password", "username": "john", "password": "doe"}
+    token = keycloak.token("kong", "kong-secret", **form).document()["access_token"]
+    gateway = start_gateway(ISSUER=keycloak.issuer, **BEARER, SEARCH_USER_INFO="true")
+
+    assert 403 == gateway.get("/anything", bearer(token)).status
 
 
 @pytest.mark.parametrize("name", ["id_token", "refresh_token"])
