@@ -54,8 +54,8 @@ async def discovered(provider):
 @pytest.mark.parametrize(
     ("ttl_max", "ahead", "source"),
     [
-        pytest.param(300.0, 299.0, Source.MEMORY, id="kept"),
-        pytest.param(60.0, 59.0, Source.MEMORY, id="kept-for-ttl-max"),
+        pytest.param(300.0, 200.0, Source.MEMORY, id="kept"),
+        pytest.param(60.0, 20.0, Source.MEMORY, id="kept-for-ttl-max"),
         pytest.param(60.0, 61.0, Source.TOKEN, id="checked-again-after-ttl-max"),
         pytest.param(0.0, 0.0, Source.TOKEN, id="not-kept-at-all"),
     ],
