@@ -1,7 +1,8 @@
 """Redis as everything here reaches it: bounded calls that fail quietly.
 
 Rule: Redis is never the reason a request fails. Each call ends within its timeout, a failure is
-``None``, and after one a server is left alone for a while and then asked once.
+``None``, and after one a server is left alone for a while and then asked once; one that said
+nothing is asked in the background, so that no request waits for it twice.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ class Link:
         self._servers = servers
         self._timeout = timeout
         self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._probes: set[asyncio.Task[list[Any] | None]] = set()
         self.failures = 0  # calls that failed or were refused
 
     @classmethod
@@ -179,10 +181,24 @@ class Link:
         A cancelled or timed-out call closes its connection (redis-py does it in
         ``read_response``), so no later call can be handed this one's answer (CVE-2023-28858).
         """
+        now = asyncio.get_running_loop().time()
+        if node.refusal(purpose).rests(now) or node.outage.rests(now):
+            return None
+        if node.outage.silent:  # nobody waits again to learn that it still is
+            self._probe(node)
+            return None
+        return await self._call(node, call, purpose)
+
+    def _probe(self, node: Node) -> None:
+        probe = asyncio.create_task(self._call(node, _asking(("PING",)), READING))
+        self._probes.add(probe)
+        probe.add_done_callback(self._probes.discard)
+
+    async def _call(
+        self, node: Node, call: Callable[[Redis], Awaitable[list[Any]]], purpose: str
+    ) -> list[Any] | None:
         now = asyncio.get_running_loop().time
         refusal = node.refusal(purpose)
-        if refusal.rests(now()) or node.outage.rests(now()):
-            return None
         try:
             async with asyncio.timeout(self._timeout), self._turns:
                 answers = await call(node.client)
@@ -244,6 +260,7 @@ class Link:
 
     async def aclose(self) -> None:
         """Close every connection; afterwards nothing may be asked."""
+        await asyncio.gather(*self._probes)  # each ends within its timeout
         await self._servers.aclose()
 
     def _count(self) -> None:

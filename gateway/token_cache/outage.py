@@ -6,6 +6,7 @@ import logging
 from typing import Final
 
 from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 PAUSE: Final = 1.0  # seconds without a question after a failure
 _REFUSALS = (AuthenticationError, AuthorizationError, NoPermissionError)
@@ -20,6 +21,7 @@ class Outage:
         self._what = what
         self._pause = pause
         self._ask_at: float | None = None  # None: it works
+        self.silent = False  # whether the last question had no answer at all
 
     def rests(self, now: float) -> bool:
         """Tell whether it is to be left alone; the first asker after the pause is let through."""
@@ -43,9 +45,11 @@ class Outage:
             else:
                 logger.warning("%s does not answer (%s); the gateway goes on", self._what, name)
         self._ask_at = now + self._pause
+        self.silent = isinstance(exc, TimeoutError | RedisTimeoutError)
 
     def ended(self) -> None:
         """End the outage, if there was one."""
         if self._ask_at is not None:
             self._ask_at = None
+            self.silent = False
             logger.info("%s answers again", self._what)
