@@ -76,6 +76,7 @@ def close() -> None:
         _access.writer.close()
     if _handler is not None:
         logging.getLogger().removeHandler(_handler)
+        logging.getLogger("gateway").setLevel(logging.NOTSET)
         _handler.writer.close()
     _access = _handler = None
 

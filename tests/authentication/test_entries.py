@@ -134,6 +134,7 @@ def stored(provider, *, head=b"password 1.0\n", end=None, token=None, **claims):
 )
 async def test_unusable_value(replica, provider, redis, caplog, wrong):
     """A6, A13: a value that opens and makes no sense is a miss with a warning, and is replaced."""
+    caplog.set_level("WARNING")
     one = await replica(redis.url)
     key, now = one.exchange().key, one.clock()
     ticket = (await one.redis.find([], now, one.entries.ticket("john"))).ticket
