@@ -171,21 +171,20 @@ def _kind(name: bytes) -> _Kind | None:
 
 @record
 class ResponseHead:
-    """The head of an upstream response as it arrived.
+    """The head of an upstream response.
 
-    ``framing`` is the upstream's, ``named`` what its ``Connection`` fields name.
+    ``start`` is the status line and the fields that are passed on, ``framing`` the upstream's.
     """
 
     status: int
-    reason: bytes
-    headers: Sequence[tuple[bytes, bytes]] = field(repr=False)
+    start: bytes = field(repr=False)
     framing: ResponseFraming
-    named: frozenset[bytes]
 
 
 # RFC 9110 §15.3.5, §15.4.5
 _NO_CONTENT, _NOT_MODIFIED = 204, 304
 _WITHOUT_BODY = frozenset({_NO_CONTENT, _NOT_MODIFIED})
+_UNSAID = {_NO_CONTENT: frozenset({b"content-length"})}  # RFC 9110 §8.6
 # RFC 9112 §4
 _REASON_PHRASE = re.compile(rb"[\t -~\x80-\xff]*")
 
@@ -198,21 +197,33 @@ def read_response_head(
         raise UpstreamError("the upstream's reason phrase holds control characters")
     framing = _BY_CLOSE
     connection = []
-    for name, value in headers:
+    kept = []
+    for each in headers:
+        name, value = each
         kind = _kind(name)
         if kind is None:
-            continue
-        if kind is _LENGTH:
+            kept.append(each)
+        elif kind is _LENGTH:
             framing = _BY_LENGTH
+            kept.append(each)
         elif kind is _CODING:
             if framing is not _BY_CLOSE or value.lower() != b"chunked":
                 raise UpstreamError("the upstream used a transfer coding other than chunked")
             framing = _CHUNKED
         elif kind is _CONNECTION:
             connection.append(value)
+    if dropped := _named_by_connection(connection) | _UNSAID.get(status, _NOTHING):
+        kept = [each for each in kept if each[0].lower() not in dropped]
     if method == "HEAD" or status in _WITHOUT_BODY:
         framing = _NONE
-    return ResponseHead(status, reason, headers, framing, _named_by_connection(connection))
+    return ResponseHead(status, write_start(status, reason, kept), framing)
+
+
+def write_start(status: int, reason: bytes, fields: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Return a status line and these fields."""
+    lines = [b"HTTP/1.1 %d %b\r\n" % (status, reason)]
+    lines += [b"%b: %b\r\n" % each for each in fields]
+    return b"".join(lines)
 
 
 def write_response_head(
@@ -224,24 +235,14 @@ def write_response_head(
     version: tuple[int, int],
 ) -> bytes:
     """Return the response head sent to the caller: the upstream's, hop-by-hop fields replaced."""
-    parts = [b"HTTP/1.1 %d %b\r\n" % (response.status, response.reason)]
-    named = response.named
-    for name, value in response.headers:
-        kind = _kind(name)
-        if kind is None:
-            if not (named and name.lower() in named):
-                parts += (name, b": ", value, b"\r\n")
-        elif kind is _LENGTH and response.status != _NO_CONTENT:  # RFC 9110 §8.6
-            parts += (name, b": ", value, b"\r\n")
-    parts += (b"X-Request-Id: ", request_id, b"\r\n")
+    end = b""
     if framing is _CHUNKED:
-        parts.append(b"Transfer-Encoding: chunked\r\n")
+        end = b"Transfer-Encoding: chunked\r\n"
     if not keep_alive:
-        parts.append(b"Connection: close\r\n")
+        end += b"Connection: close\r\n"
     elif version == (1, 0):
-        parts.append(b"Connection: keep-alive\r\n")
-    parts.append(b"\r\n")
-    return b"".join(parts)
+        end += b"Connection: keep-alive\r\n"
+    return b"%bX-Request-Id: %b\r\n%b\r\n" % (response.start, request_id, end)
 
 
 # Naming these in Connection takes nothing away: they frame the message or say what it is.

@@ -23,23 +23,41 @@ MAX_RESPONSE_HEAD_BYTES = 64 * 1024
 _FIRST_FINAL_STATUS = 200  # RFC 9110 §15.2
 _SWITCHING_PROTOCOLS = 101
 _VERSIONS = frozenset({"1.1", "1.0"})
+# Heads that came only once, in a row: so many, and a connection's heads are not kept any more.
+MAX_ONCE = 16
+MAX_KNOWN_HEAD = 4096  # bytes
+
+
+class KnownHead:
+    """The head of the last response on a connection, by its bytes and its length with the body."""
+
+    __slots__ = ("head", "raw", "total")
+
+    def __init__(self, raw: bytes, total: int, head: ResponseHead) -> None:
+        self.raw = raw
+        self.total = total
+        self.head = head
 
 
 class ResponseReader:
     """Reads the responses that arrive on one connection.
 
     ``head`` is there once a final response has begun, ``complete`` once it has ended; until the
-    body bytes are taken, ``buffered`` counts them.
+    body bytes are taken, ``buffered`` counts them. A response that came whole and begins with the
+    bytes of the one before is not parsed again: the parser would find the same.
     """
 
     __slots__ = (
         "_fields",
         "_interim",
+        "_known",
         "_method",
+        "_once",
         "_parser",
         "_parts",
         "_quiet",
         "_reason",
+        "_untouched",
         "_wrong",
         "buffered",
         "complete",
@@ -51,6 +69,8 @@ class ResponseReader:
         self._parser = httptools.HttpResponseParser(self)
         self._method = ""
         self._wrong: str | None = None
+        self._known: KnownHead | None = None
+        self._once = 0
         self.begin("")
 
     def begin(self, method: str) -> None:
@@ -64,6 +84,7 @@ class ResponseReader:
         self._parts: list[bytes] = []
         self._interim = 0
         self._quiet = 0
+        self._untouched = method != "HEAD"
         self.head: ResponseHead | None = None
         self.buffered = 0
         self.complete = False
@@ -71,7 +92,16 @@ class ResponseReader:
 
     def feed(self, data: bytes) -> None:
         """Read bytes; anything wrong with them raises ``UpstreamError``."""
+        whole = self._untouched
+        self._untouched = False
+        if whole and self._recall(data):
+            return
         self._quiet += len(data)
+        self._parse(data)
+        if whole and self.complete and self.keep_alive and self._once < MAX_ONCE:
+            self._know(data)
+
+    def _parse(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as exc:
@@ -80,6 +110,34 @@ class ResponseReader:
             ) from exc
         if self._quiet > MAX_RESPONSE_HEAD_BYTES:
             raise UpstreamError("the upstream's header or trailer section is too large")
+
+    def _recall(self, data: bytes) -> bool:
+        """Take a whole response whose head is the last one's, byte for byte."""
+        known = self._known
+        if known is None or len(data) != known.total or not data.startswith(known.raw):
+            return False
+        self._once = 0
+        self.head = known.head
+        self.keep_alive = self.complete = True
+        body = data[len(known.raw) :]
+        if body:
+            self._parts.append(body)
+            self.buffered = len(body)
+        return True
+
+    def _know(self, data: bytes) -> None:
+        """Keep the head of a whole response, unless it sets a cookie: that is for one caller."""
+        self._once += 1
+        self._known = None
+        head = self.head
+        if head is None or head.framing is not ResponseFraming.LENGTH or self._interim:
+            return
+        size = data.find(b"\r\n\r\n") + 4
+        raw = data[:size]
+        # Only where the lines are what the parser took for lines, and the rest is the body.
+        plain = raw.count(b"\n") == len(self._fields) + 2 and size + self.buffered == len(data)
+        if plain and size <= MAX_KNOWN_HEAD and b"cookie" not in raw.lower():
+            self._known = KnownHead(raw, len(data), head)
 
     def feed_end(self) -> None:
         """End a body that lasts until the close; before any other end raise ``UpstreamError``."""

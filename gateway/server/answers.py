@@ -18,7 +18,12 @@ from gateway.errors import (
     TooManyAttemptsError,
     TooManyConnectionsError,
 )
-from gateway.forwarding.headers import ResponseFraming, ResponseHead, write_response_head
+from gateway.forwarding.headers import (
+    ResponseFraming,
+    ResponseHead,
+    write_response_head,
+    write_start,
+)
 from gateway.request import METHODS
 
 if TYPE_CHECKING:
@@ -93,11 +98,11 @@ def _write_head(
     keep_alive: bool,
 ) -> bytes:
     ours = [("Server", "bearergate"), ("Date", formatdate(usegmt=True)), *fields]
-    headers = tuple((name.encode(), value.encode("latin-1")) for name, value in ours)
+    headers = [(name.encode(), value.encode("latin-1")) for name, value in ours]
     reason = HTTPStatus(status).phrase.encode()
     framing = ResponseFraming.LENGTH
     return write_response_head(
-        ResponseHead(status, reason, headers, framing, frozenset()),
+        ResponseHead(status, write_start(status, reason, headers), framing),
         request_id=request_id.encode(),
         framing=framing,
         keep_alive=keep_alive,
