@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gateway.authentication import Authentication
+    from gateway.authentication.token_exchange import TokenExchange
     from gateway.request import Body, RequestHead
     from gateway.routing import Route
 
@@ -64,14 +65,25 @@ class Pipeline:
         table.under_way += 1
         try:
             authentication = await self._authenticate(route, head, body)
+            decision = decide(route.policy, authentication.principal.claims.raw)
+            if isinstance(decision, Deny):
+                error = denied(decision, route.authenticators[0].challenge.realm)
+                error.user = authentication.principal.user
+                raise error
+            if route.token_exchange is not None:
+                authentication = await self._exchange(route, route.token_exchange, authentication)
         finally:
             table.under_way -= 1
-        decision = decide(route.policy, authentication.principal.claims.raw)
-        if isinstance(decision, Deny):
-            error = denied(decision, route.authenticators[0].challenge.realm)
-            error.user = authentication.principal.user
-            raise error
         return Admission(route, authentication)
+
+    async def _exchange(
+        self, route: Route, exchange: TokenExchange, authentication: Authentication
+    ) -> Authentication:
+        try:
+            return await exchange.apply(authentication)
+        except AuthenticationError as error:
+            error.challenges = _challenges(route, error)
+            raise
 
     async def _authenticate(self, route: Route, head: RequestHead, body: Body) -> Authentication:
         try:

@@ -25,15 +25,20 @@ if TYPE_CHECKING:
     from gateway.settings import Settings
 
 
-def open_verifier(settings: Settings, provider: OpenProvider, store: Store) -> Verifier:
-    """Return what verifies tokens; only a client of the gateway's own can ask about them."""
+def open_verifier(
+    settings: Settings, provider: OpenProvider, store: Store, *, user_info: bool
+) -> Verifier:
+    """Return what verifies tokens; only a client of the gateway's own can ask about them.
+
+    With ``user_info`` it asks for more claims of users.
+    """
     client = provider.own.client
     return Verifier(
         provider.provider,
         leeway=settings.leeway,
         pseudonym=store.pseudonyms().of,
         introspector=Introspector(provider.provider, client) if client.client_id else None,
-        user_info=UserInfo(provider.provider) if settings.search_user_info else None,
+        user_info=UserInfo(provider.provider) if user_info else None,
     )
 
 

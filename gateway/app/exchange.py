@@ -122,7 +122,7 @@ async def _open(
     registration = _registration(issuer, settings.client_id)
     store.registrations[registration] = requests
     owners = partial(store.keys.owners, issuer)
-    verifier = open_verifier(settings, provider, store)
+    verifier = open_verifier(settings, provider, store, user_info=settings.search_user_info)
     entries = Entries(
         store.memory,
         store.redis,

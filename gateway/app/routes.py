@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from gateway.app.exchange import obtain_authenticators
 from gateway.app.preflights import open_preflights
 from gateway.app.providers import OpenProvider, joined_key_set, obtain_provider
+from gateway.app.token_exchange import obtain_token_exchange
 from gateway.authorization import ClaimRule, Policy, Requirement
 from gateway.routing import Route, read_upstream
 
@@ -55,12 +56,14 @@ async def compose_routes(
     providers: dict[str, OpenProvider] = {}
     for plan in plans:
         authenticators: tuple[Authenticator, ...] = ()
+        token_exchange = None
         if not plan.public:
             provider = await obtain_provider(plan, store, parts)
             _note(providers, plan, provider)
             authenticators = await obtain_authenticators(
                 plan.settings, provider, store, parts, address_of
             )
+            token_exchange = await obtain_token_exchange(plan.settings, provider, store, parts)
         routes.append(
             Route(
                 plan.name,
@@ -70,6 +73,7 @@ async def compose_routes(
                 plan.reach,
                 strip_path=plan.strip_path,
                 preflights=open_preflights(plan.settings),
+                token_exchange=token_exchange,
             )
         )
     return ComposedRoutes(tuple(routes), providers, parts.used)

@@ -10,6 +10,7 @@ from gateway.authentication import Principal
 from gateway.authentication.attempts import PATIENCE
 from gateway.authentication.entries import Entry
 from gateway.authentication.sessions import Sessions
+from gateway.authentication.token_exchange import Exchanged
 from gateway.errors import ProviderError
 from gateway.logs import Pseudonyms
 from gateway.oauth.metadata import issuers_of
@@ -60,6 +61,7 @@ class Store:
     refusals: MemoryCache[bool]
     tokens: MemoryCache[Principal]
     refused_tokens: MemoryCache[bool]
+    exchanged: MemoryCache[Exchanged]
     ledger: PurgeLedger
     shared: Shared | None
     turns: TurnsOf | None = None
@@ -120,6 +122,7 @@ def open_store(settings: Settings, stack: AsyncExitStack, turns: TurnsOf | None 
         refusals=memory(settings, bool),
         tokens=memory(settings, Principal),
         refused_tokens=memory(settings, bool),
+        exchanged=memory(settings, Exchanged),
         ledger=PurgeLedger(),
         shared=_open_shared(settings, keys, stack),
         turns=turns,
@@ -134,7 +137,7 @@ async def open_purger(store: Store, stack: AsyncExitStack) -> Purger:
         store.ledger,
         [store.memory],
         owners=store.owners,
-        others=[store.refusals, store.tokens, store.refused_tokens],
+        others=[store.refusals, store.tokens, store.refused_tokens, store.exchanged],
         redis=store.redis,
         bus=None if store.shared is None else store.shared.bus,
         on_purged=sessions.end_purged if revoke else None,

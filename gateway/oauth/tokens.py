@@ -26,7 +26,10 @@ _TOO_MANY_REQUESTS = 429  # RFC 6585 §4
 
 @dataclass(frozen=True, slots=True)
 class TokenSet:
-    """Everything one token response gave; ``expires_at`` is ``expires_in`` made absolute."""
+    """Everything one token response gave; ``expires_at`` is ``expires_in`` made absolute.
+
+    ``issued_token_type`` is what an exchange gave (RFC 8693 §2.2.1); it is not written.
+    """
 
     access_token: str = field(repr=False)
     token_type: str
@@ -34,6 +37,7 @@ class TokenSet:
     scope: str | None = None
     refresh_token: str | None = field(default=None, repr=False)
     id_token: str | None = field(default=None, repr=False)
+    issued_token_type: str | None = None
 
     def write(self) -> bytes:
         """Write the token set for the token cache; ``read`` reads it back."""
@@ -107,6 +111,7 @@ def _read_token_set(members: dict[str, Any], now: float) -> TokenSet:
         scope=_text(members, "scope"),
         refresh_token=_text(members, "refresh_token"),
         id_token=_text(members, "id_token"),
+        issued_token_type=_text(members, "issued_token_type"),
     )
 
 

@@ -165,7 +165,8 @@ class Provider:
         ``extra`` are more parameters of the request, ``headers`` more header fields of it.
         """
         metadata = self.require_metadata()
-        async with self._calls.begin("token", dict(grant.form())["grant_type"]) as call:
+        name = dict(grant.form())["grant_type"].rpartition(":")[2]
+        async with self._calls.begin("token", name) as call:
             request = write_token_request(client, grant, extra, metadata=metadata, now=time.time())
             answer = await self._transport.post(
                 request.url,

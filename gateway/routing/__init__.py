@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from gateway.authentication import Authenticator
     from gateway.authentication.preflight import OpenPreflights
+    from gateway.authentication.token_exchange import TokenExchange
     from gateway.authorization import Policy
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -77,7 +78,8 @@ class Route:
     """One part of the API; empty ``authenticators`` make it public.
 
     With ``strip_path`` the prefix that matched is not sent on. ``preflights`` are let through,
-    where there are any.
+    where there are any. ``token_exchange`` gives the token that is sent on, where
+    it is not the caller's.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Route:
     reach: Reach = EVERYTHING
     strip_path: bool = False
     preflights: OpenPreflights | None = None
+    token_exchange: TokenExchange | None = None
 
 
 def read_upstream(url: str) -> Upstream:

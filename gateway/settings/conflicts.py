@@ -17,6 +17,11 @@ Conflict = tuple[tuple[str, ...], str]  # the settings involved, the first one n
 
 
 _TOKEN_METHODS = frozenset({"bearer", "introspection"})
+_EXCHANGED_FOR = (
+    "token_exchange_audience",
+    "token_exchange_scopes",
+    "token_exchange_resource",
+)
 _PARAM_TYPES = ("password_param_type", "client_credentials_param_type", "bearer_token_param_type")
 
 
@@ -41,6 +46,7 @@ def read_conflicts(settings: Settings) -> Iterator[Conflict]:
             f"{settings.basic_grant} is not among AUTH_METHODS; add it there or use auto",
         )
     yield from _judge_tokens(settings)
+    yield from _judge_exchange(settings)
     if settings.failed_logins_spacing > settings.failed_logins_window:
         yield (
             ("failed_logins_spacing", "failed_logins_window"),
@@ -77,6 +83,9 @@ def read_warnings(settings: Settings) -> Iterator[Conflict]:
             )
     if _is_plain(settings.issuer):
         yield ("issuer",), "passwords travel to the provider unencrypted"
+    for name in () if settings.token_exchange else _EXCHANGED_FOR:
+        if getattr(settings, name):
+            yield (name, "token_exchange"), "it is not used where TOKEN_EXCHANGE is false"
     yield from registration.read_warnings(settings)
     if not settings.hide_credentials:
         yield (
@@ -105,6 +114,14 @@ def _judge_tokens(settings: Settings) -> Iterator[Conflict]:
         )
 
 
+def _judge_exchange(settings: Settings) -> Iterator[Conflict]:
+    if settings.token_exchange and not any(getattr(settings, name) for name in _EXCHANGED_FOR):
+        yield (
+            ("token_exchange", *_EXCHANGED_FOR),
+            "say for what, with TOKEN_EXCHANGE_AUDIENCE, _SCOPES or _RESOURCE",
+        )
+
+
 def _missing(settings: Settings) -> Iterator[Conflict]:
     for method in registration.METHODS:
         if method in settings.auth_methods and not settings.client_id:
@@ -113,6 +130,9 @@ def _missing(settings: Settings) -> Iterator[Conflict]:
                 f"it is required for the method {method}; or remove that from AUTH_METHODS",
             )
             break
+    else:
+        if settings.token_exchange and not settings.client_id:
+            yield ("client_id", "token_exchange"), "it is required for TOKEN_EXCHANGE"
     yield from registration.read_conflicts(settings)
 
 

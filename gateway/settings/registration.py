@@ -35,8 +35,11 @@ def read_conflicts(settings: Settings) -> Iterator[Conflict]:
     """Yield what the registration lacks, and what is wrong with its files."""
     for method in METHODS:
         if method in settings.auth_methods:
-            yield from _judge_method(settings, method)
+            yield from _judge_method(settings, f"the method {method}")
             break
+    else:
+        if settings.token_exchange:
+            yield from _judge_method(settings, "TOKEN_EXCHANGE")
     if settings.client_cert_file is not None:
         yield from _judge_certificate(settings.client_cert_file, settings.client_key_file)
 
@@ -58,7 +61,7 @@ def _judge_method(settings: Settings, used_by: str) -> Iterator[Conflict]:
     if not settings.client_secret and (method in _SECRET_METHODS or not (method or signs)):
         yield (
             ("client_secret", "client_auth", "auth_methods"),
-            f"it is required for the method {used_by}, unless CLIENT_AUTH does without",
+            f"it is required for {used_by}, unless CLIENT_AUTH does without",
         )
     if method == "client_secret_jwt":
         yield from _judge_secret(settings)

@@ -34,6 +34,7 @@ _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+").fullmatch  # RFC 6749 �
 _ORIGIN: Final = re.compile(  # RFC 6454 §6.2, RFC 3986 §3.2.2: as a browser writes it
     r"\*|[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?"
 ).fullmatch
+_ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!$-;=?-\[\]_a-z~%]+").fullmatch
 _HOST: Final = re.compile(  # RFC 3986 §3.2.2, a name in lower case or a bracketed literal
     r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?"
 ).fullmatch
@@ -201,6 +202,13 @@ def read_endpoint(value: str) -> str:
     parts = read_url(value, ("https", "http"))
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise ValueError("use https")
+    return value
+
+
+def read_resource(value: str) -> str:
+    """Return an absolute URI without a fragment, or nothing (RFC 8707 §2)."""
+    if value and not _ABSOLUTE(value):
+        raise ValueError("write an absolute URI without '#', e.g. https://orders.example/")
     return value
 
 

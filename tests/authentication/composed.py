@@ -11,6 +11,12 @@ from gateway.settings import load
 
 async def compose_for(stack, fake, **more):
     """Return the authenticators of these settings on a fake provider, discovered already."""
+    composed = await compose_all(stack, fake, **more)
+    return composed.routes[0].authenticators
+
+
+async def compose_all(stack, fake, **more):
+    """Return the one route of these settings, with its provider, which is discovered already."""
     environ = {
         "ISSUER": fake.issuer,
         "CLIENT_ID": fake.client_id,
@@ -22,5 +28,5 @@ async def compose_for(stack, fake, **more):
     stack.push_async_callback(parts.close)
     composed = await compose_routes(loaded.routes, store, parts, lambda head: head.peer)
     await discovered(composed.known.values())
-    (route,) = composed.routes
-    return route.authenticators
+    assert len(composed.routes) == 1
+    return composed

@@ -7,6 +7,7 @@ from gateway.oauth.grants import (
     PasswordGrant,
     RefreshTokenGrant,
     Revocation,
+    TokenExchangeGrant,
 )
 
 
@@ -42,6 +43,29 @@ from gateway.oauth.grants import (
             id="RFC 6749 6",
         ),
         pytest.param(
+            TokenExchangeGrant("accVkjcJyb4BWCxGsndESCJQbdFMogUC5PbRDqceLTC", "", "", ""),
+            (
+                ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+                ("subject_token", "accVkjcJyb4BWCxGsndESCJQbdFMogUC5PbRDqceLTC"),
+                ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+                ("requested_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+            ),
+            id="RFC 8693 2.1",
+        ),
+        pytest.param(
+            TokenExchangeGrant("t", "orders", "read write", "https://b.example/api", "urn:x"),
+            (
+                ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+                ("subject_token", "t"),
+                ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+                ("requested_token_type", "urn:x"),
+                ("audience", "orders"),
+                ("scope", "read write"),
+                ("resource", "https://b.example/api"),
+            ),
+            id="RFC 8693 2.1 with everything",
+        ),
+        pytest.param(
             Revocation("45ghiukldjahdnhzdauz"),
             (("token", "45ghiukldjahdnhzdauz"), ("token_type_hint", "refresh_token")),
             id="RFC 7009 2.1",
@@ -56,6 +80,7 @@ def test_grant_is_written(grant, expected):
 def test_password_is_not_shown():
     """The representation of a grant leaves the password out (L1)."""
     assert "canary" not in repr(PasswordGrant("u", "canary", ""))
+    assert "canary" not in repr(TokenExchangeGrant("canary"))
 
 
 @pytest.mark.parametrize("form", [RefreshTokenGrant("CANARY"), Revocation("CANARY")])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from gateway.settings.model.authentication import Callers, TokenRequest
+from gateway.settings.model.authentication import Callers, TokenExchangeRequest, TokenRequest
 from gateway.settings.model.authorization import Rules
 from gateway.settings.model.cache import Cache, Lifetimes
 from gateway.settings.model.connections import CallersConnections, UpstreamsConnections
@@ -35,6 +35,7 @@ class Settings(  # pydantic orders fields from the last base to the first
     Lifetimes,
     Cache,
     Rules,
+    TokenExchangeRequest,
     TokenRequest,
     Callers,
     ProviderCalls,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
+from gateway.settings import values
 from gateway.settings.model.types import Copied, Methods, Names, Pairs, Places, Scope
 
 
@@ -78,4 +79,26 @@ class TokenRequest(BaseModel):
         (),
         description="Query parameters of the caller's request that go into the token request, "
         "e.g. `scope`, in place of the gateway's own.",
+    )
+
+
+class TokenExchangeRequest(BaseModel):
+    """Whether and for what callers' tokens are exchanged before they are sent on."""
+
+    token_exchange: bool = Field(
+        False,
+        description="Exchange the caller's token for one made for the upstream (RFC 8693), and "
+        "send that on.",
+    )
+    token_exchange_audience: str = Field(
+        "", description="`audience` the exchanged token is asked for, and has to name in `aud`."
+    )
+    token_exchange_scopes: Scope = Field(
+        "", description="Scopes the exchanged token is asked for. Empty: none are sent."
+    )
+    token_exchange_resource: Annotated[str, AfterValidator(values.read_resource)] = Field(
+        "", description="`resource` the exchanged token is asked for: a URI (RFC 8707)."
+    )
+    token_exchange_requested_token_type: Literal["access_token", "jwt"] = Field(
+        "access_token", description="Type of token that is asked for: `access_token` or `jwt`."
     )

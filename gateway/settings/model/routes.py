@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from gateway.settings import places, values
-from gateway.settings.model.authentication import Callers, TokenRequest
+from gateway.settings.model.authentication import Callers, TokenExchangeRequest, TokenRequest
 from gateway.settings.model.authorization import Rules
 from gateway.settings.model.cache import Lifetimes
 from gateway.settings.model.network import UpstreamCalls
@@ -60,7 +60,14 @@ class RoutePlace(BaseModel):
 
 
 class RouteSettings(
-    RoutePlace, Callers, TokenRequest, Rules, Lifetimes, UpstreamCalls, ProviderCalls
+    RoutePlace,
+    Callers,
+    TokenRequest,
+    TokenExchangeRequest,
+    Rules,
+    Lifetimes,
+    UpstreamCalls,
+    ProviderCalls,
 ):
     """One route of the file."""
 
