@@ -71,13 +71,13 @@ def httpbin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def start_gateway(tmp_path: Path, httpbin: str) -> Iterator[StartGateway]:
-    """Give a function that starts a gateway in front of httpbin with these settings added."""
+    """Give a function that starts a gateway in front of httpbin, as its arguments say."""
     started: list[Gateway] = []
 
-    def start(**settings: str) -> Gateway:
+    def start(*arguments: str, **settings: str) -> Gateway:
         environment = {"UPSTREAM_URL": httpbin, **GATEWAY_CLIENT, **settings}
         log = tmp_path / f"gateway-{len(started)}.log"
-        started.append(running_gateway.start(log, environment))
+        started.append(running_gateway.start(log, environment, *arguments))
         return started[-1]
 
     yield start

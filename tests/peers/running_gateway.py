@@ -81,14 +81,14 @@ class Gateway:
         self.child.wait_for_port(self.port)
 
 
-def start(log: Path, environment: Mapping[str, str]) -> Gateway:
+def start(log: Path, environment: Mapping[str, str], *arguments: str) -> Gateway:
     """Start a gateway on free ports and return it when it is ready."""
     port, admin_port = free_port(), free_port()
     own = {name: os.environ[name] for name in KEPT if name in os.environ}
     own |= {name: value for name, value in os.environ.items() if name.startswith("COV")}
     own |= {"HOST": "127.0.0.1", "PORT": str(port), "ADMIN_PORT": str(admin_port)}
     own |= {"LOG_FORMAT": "json", "PYTHONUNBUFFERED": "1", **environment}
-    command = [sys.executable, "-m", "gateway", "run"]
+    command = [sys.executable, "-m", "gateway", "run", *arguments]
     gateway = Gateway(Child(command, log, environment=own, cwd=ROOT), port, admin_port)
     try:
         gateway.wait_ready()

@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.peer("docker-compose"), pytest.mark.timeout(120)]
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.keycloak.yml"
+ROUTES_FILE = ROOT / "docker-compose.routes.yml"
 REALMS = ROOT / "config" / "keycloak"
 SHORT = {
     "realm": "example-realm-short",
@@ -36,18 +37,22 @@ def works(command: list[str]) -> bool:
     return asked.returncode == 0
 
 
-@pytest.fixture(scope="module")
-def compose() -> dict[str, Any]:
-    """Return the file as Compose itself understands it."""
+def understood(*files: Path) -> dict[str, Any]:
+    """Return files as Compose itself understands them."""
     command = next((c for c in (["docker-compose"], ["docker", "compose"]) if works(c)), None)
     if command is None:
         missing("no Docker Compose", "apt-get install docker-compose")
-    ran = subprocess.run(
-        [*command, "-f", str(FILE), "config"], check=False, capture_output=True, text=True
-    )
+    named = [argument for file in files for argument in ("-f", str(file))]
+    ran = subprocess.run([*command, *named, "config"], check=False, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     document: dict[str, Any] = yaml.safe_load(ran.stdout)
     return document
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    """Return the file as Compose itself understands it."""
+    return understood(FILE)
 
 
 def test_compose_accepts_the_file(compose: dict[str, Any]) -> None:
@@ -104,6 +109,19 @@ def test_the_gateway_accepts_the_settings_of_the_demo(compose: dict[str, Any]) -
         env={name: str(value) for name, value in environment.items()},
     )
     assert ran.returncode == 0, ran.stderr
+
+
+def test_the_file_with_routes_is_mounted_where_the_gateway_reads_it() -> None:
+    """With the second Compose file the gateway runs with the routes of config/compose.yaml."""
+    gateway = understood(FILE, ROUTES_FILE)["services"]["gateway"]
+    (mounted,) = gateway["volumes"]
+    source, target = (
+        (mounted["source"], mounted["target"])
+        if isinstance(mounted, dict)
+        else mounted.split(":")[:2]
+    )
+    assert Path(source) == ROOT / "config" / "compose.yaml"
+    assert gateway["command"] == ["run", "--config", target, "--watch"]
 
 
 def test_the_image_runs_as_a_numeric_user_without_a_shell() -> None:

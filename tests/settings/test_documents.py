@@ -13,7 +13,7 @@ from gateway.settings.model.routes import ProviderSettings, RouteSettings
 from gateway.settings.sources import SECRET_FILES
 from tests.settings.environments import GOOD, written
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 KONG = ROOT / "docs" / "coming-from-kong.md"
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
