@@ -168,6 +168,23 @@ def test_errors():
         assert vars(value).get("error", "") in lines[name]
 
 
+def test_answers():
+    """The README's table of answers has the status and the code of every error."""
+    text = README.read_text("utf-8").partition("### Answers of the gateway itself")[2]
+    answers = {
+        (status, code.strip("`"))
+        for _, statuses, code in rows(text.partition("\n## ")[0])
+        for status in re.findall(r"[0-9]{3}", statuses)
+    }
+    errors_told = {
+        (str(each.status), each.error)
+        for each in vars(errors).values()
+        if isinstance(each, type) and issubclass(each, errors.GatewayError)
+    }
+
+    assert set() == errors_told - answers
+
+
 def test_floors():
     """No dependency may be older than the floor that its advisory sets."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]

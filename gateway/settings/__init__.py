@@ -93,6 +93,8 @@ def load(config_file: Path | None, environ: MutableMapping[str, str]) -> Loaded:
 def _load(config_file: Path | None, environ: Mapping[str, str], loader: Loader) -> Loaded:
     sources = read_sources(config_file, environ, layout(UNSUPPORTED))
     top = sources.top
+    if sources.document.unread:  # what it lacks is not known
+        raise SettingsError(tuple(top.problems))
     failed = _take_unsupported(top)
     settings, wrong = validated(Settings, top, failed)
     conflicts = spelled(read_shared_conflicts(settings), top.names, failed)

@@ -42,6 +42,7 @@ class Document:
     providers: dict[str, Section] = field(default_factory=dict)
     routes: list[Section] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    unread: bool = False
 
     def read(self, label: str, line: int, pairs: list[Pair], keys: Keys) -> Section:
         """Return a part of the file; its problems join the others."""
@@ -61,18 +62,21 @@ def read_document(path: Path, layout: Layout) -> Document:
     try:
         root = yaml.compose(path.read_text("utf-8"), Loader=yaml.SafeLoader)
     except OSError as exc:
-        document.problems.append(f"--config: the file cannot be read ({exc.strerror})")
-        return document
+        return _unread(f"the file cannot be read ({exc.strerror})")
     except (yaml.YAMLError, ValueError) as exc:  # their texts quote the file
         mark = getattr(exc, "problem_mark", None)
         where = f"line {mark.line + 1} of the file" if mark is not None else "the file"
-        document.problems.append(f"--config: {where} is not YAML in UTF-8")
-        return document
+        return _unread(f"{where} is not YAML in UTF-8")
     if isinstance(root, yaml.MappingNode):
         _read_top(document, root, layout)
     elif root is not None:
-        document.problems.append("--config: the file must hold settings, one `name: value` a line")
+        return _unread("the file must hold settings, one `name: value` a line")
     return document
+
+
+def _unread(why: str) -> Document:
+    """Return a document that says nothing, so that nothing can be said to be missing from it."""
+    return Document(problems=[f"--config: {why}"], unread=True)
 
 
 def _read_top(document: Document, root: yaml.MappingNode, layout: Layout) -> None:

@@ -6,15 +6,17 @@ either. What the file says twice, or under a name that does not exist, is a prob
 
 from __future__ import annotations
 
+import difflib
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.settings.document import Document, read_document
+from gateway.settings.nodes import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from gateway.settings.document import Layout
     from gateway.settings.nodes import Section, Value
@@ -82,6 +84,7 @@ def read_sources(config_file: Path | None, environ: Mapping[str, str], layout: L
     public = config_file is not None and config_file.is_file() and _is_public(config_file)
     for section in (document.top, *document.providers.values(), *document.routes):
         top.warnings += _open_secrets(section, public=public)
+    top.warnings += _misspelt(environ, names)
     _take_all(top, names, (environment, document.top))
     return Sources(
         top,
@@ -89,6 +92,17 @@ def read_sources(config_file: Path | None, environ: Mapping[str, str], layout: L
         [_found(section) for section in document.routes],
         document,
     )
+
+
+def _misspelt(environ: Mapping[str, str], names: Collection[str]) -> Iterator[str]:
+    """Warn of variables that are nearly a setting; all others are somebody else's."""
+    for variable in environ:
+        name = variable.lower()
+        if variable != name.upper() or name in names or not environ[variable]:
+            continue
+        alike = [each for each in names if each[:3] == name[:3]]
+        for close in difflib.get_close_matches(name, alike, n=1, cutoff=0.9):
+            yield f"{shown(variable)}: there is no such setting; did you mean {close.upper()}?"
 
 
 def _found(section: Section) -> Found:

@@ -238,6 +238,16 @@ def test_repr_shows_no_secret() -> None:
             ("HIDE_CREDENTIALS: the upstream receives the callers' passwords of query and body",),
             id="credentials-not-hidden",
         ),
+        pytest.param(
+            {"AUDIENCE_REQURED": "CANARY"},
+            ("AUDIENCE_REQURED: there is no such setting; did you mean AUDIENCE_REQUIRED?",),
+            id="misspelt",
+        ),
+        pytest.param(
+            {"HOSTNAME": "x", "audience_requred": "x", "AUDIENCE_REQURE": "", "UPSTREAM_PORT": "1"},
+            (),
+            id="variables-of-others",
+        ),
     ],
 )
 def test_warnings(environ: dict[str, str], warning: tuple[str, ...]) -> None:
