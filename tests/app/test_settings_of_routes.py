@@ -16,7 +16,7 @@ APP = Path(__file__).parents[2] / "gateway" / "app"
 # trust anchors of upstreams that have none of their own.
 WHOLE = sorted(set(APP.glob("*.py")) - {APP / name for name in (
     "callers.py", "exchange.py", "preflights.py", "providers.py", "routes.py", "store.py",
-    "turns.py", "parts.py",
+    "turns.py", "parts.py", "token_exchange.py", "identities.py",
 )})  # fmt: skip
 DEFAULTS = {"upstream_timeout", "upstream_connect_timeout", "upstream_ca_file"}
 OF_ROUTES = RouteSettings.model_fields.keys() | ProviderSettings.model_fields.keys()
