@@ -18,6 +18,7 @@ pytestmark = pytest.mark.peer("keycloak")
 
 FOR_ORDERS = {"TOKEN_EXCHANGE": "true", "TOKEN_EXCHANGE_AUDIENCE": "orders"}
 BEARER = {**FOR_ORDERS, "AUTH_METHODS": "password,bearer", "AUDIENCE_REQUIRED": "kong"}
+ENABLED = "standard.token.exchange.enabled"
 INTROSPECTION = {**BEARER, "AUTH_METHODS": "introspection"}
 
 
@@ -114,6 +115,24 @@ def test_refusals(
 
     assert status == answer.status
     assert cause in gateway.access_line(answer)["cause"]
+
+
+def test_a_token_for_others(start_gateway: Callable[..., Gateway], keycloak: Keycloak) -> None:
+    """X5: a token that is not for the gateway's client is refused, and its own is taken."""
+    client = {"CLIENT_ID": "kong-post", "CLIENT_SECRET": "kong-post-secret"}
+    gateway = start_gateway(ISSUER=keycloak.issuer, **BEARER | client)
+    headers = {"Authorization": f"Bearer {app_token(keycloak)}"}
+    keycloak.admin().set_client_attributes("kong-post", {ENABLED: "true"})
+    try:
+        others, own = (
+            gateway.get("/anything", headers),
+            gateway.get("/anything", basic("olga", "olga")),
+        )
+    finally:
+        keycloak.admin().set_client_attributes("kong-post", {ENABLED: ""})
+
+    assert [403, 200] == [others.status, own.status]
+    assert "not within the token audience" in gateway.access_line(others)["cause"]
 
 
 def test_an_ended_session(start_gateway: Callable[..., Gateway], keycloak: Keycloak) -> None:
