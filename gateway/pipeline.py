@@ -5,12 +5,13 @@ Read this first: a mode (the proxy today) is what a server does with an ``Admiss
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from gateway.authorization import Deny, decide, denied
 from gateway.errors import (
     AuthenticationError,
+    AuthorizationError,
     InvalidAccessTokenError,
     MissingCredentialsError,
 )
@@ -20,8 +21,9 @@ from gateway.routing.table import RouteTable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gateway.authentication import Authentication
+    from gateway.authentication import Authentication, Principal
     from gateway.authentication.token_exchange import TokenExchange
+    from gateway.identity import Told
     from gateway.request import Body, RequestHead
     from gateway.routing import Route
 
@@ -30,12 +32,28 @@ if TYPE_CHECKING:
 class Admission:
     """A request that may go on: its route and who is calling (``None`` on a public route).
 
-    ``preflight`` is the target of a CORS preflight that nobody has authenticated.
+    ``preflight`` is the target of a CORS preflight that nobody has authenticated. ``told`` is what
+    the upstream and the caller are told. ``body`` is the whole body of an anonymous request where
+    credentials had been looked for in it.
     """
 
     route: Route
     authentication: Authentication | None
     preflight: bytes | None = None
+    told: Told | None = None
+    body: bytes | None = field(default=None, repr=False)
+
+    @property
+    def access_token(self) -> str | None:
+        """The token to send on, unless what is told says where it goes."""
+        if self.authentication is None or self.told is not None:
+            return None
+        return self.authentication.principal.access_token
+
+    @property
+    def content(self) -> bytes | None:
+        """The whole body, where credentials had to be looked for in it."""
+        return self.body if self.authentication is None else self.authentication.body
 
 
 class Pipeline:
@@ -62,19 +80,22 @@ class Pipeline:
             target = route.preflights.target_of(head)
             if target is not None:
                 return Admission(route, None, target)
+        anonymous = None if route.identity is None else _as_anonymous(route, head)
+        kept = None if anonymous is None else KeptBody(body)
         table.under_way += 1
         try:
-            authentication = await self._authenticate(route, head, body)
-            decision = decide(route.policy, authentication.principal.claims.raw)
-            if isinstance(decision, Deny):
-                error = denied(decision, route.authenticators[0].challenge.realm)
-                error.user = authentication.principal.user
-                raise error
+            authentication = await self._authenticate(route, head, kept or body)
+            told = _authorize(route, authentication.principal)
             if route.token_exchange is not None:
                 authentication = await self._exchange(route, route.token_exchange, authentication)
+                told = _tell(route, authentication.principal)
+        except MissingCredentialsError:
+            if kept is None:
+                raise
+            return Admission(route, None, told=anonymous, body=kept.data)
         finally:
             table.under_way -= 1
-        return Admission(route, authentication)
+        return Admission(route, authentication, told=told)
 
     async def _exchange(
         self, route: Route, exchange: TokenExchange, authentication: Authentication
@@ -109,6 +130,38 @@ class Pipeline:
                 return replace(authentication, body=body.data)
             return authentication
         return None
+
+
+def _authorize(route: Route, principal: Principal) -> Told | None:
+    """Return what is told about a caller who may go on; raise ``AuthorizationError`` for others."""
+    decision = decide(route.policy, principal.claims.raw)
+    if isinstance(decision, Deny):
+        error = denied(decision, route.authenticators[0].challenge.realm)
+        error.user = principal.user
+        raise error
+    return _tell(route, principal)
+
+
+def _tell(route: Route, principal: Principal) -> Told | None:
+    if route.identity is None:
+        return None
+    try:
+        return route.identity.tell(principal)
+    except AuthorizationError as error:
+        error.user = principal.user
+        raise
+
+
+def _as_anonymous(route: Route, head: RequestHead) -> Told | None:
+    """Return what is told about the caller if it turns out to bring no credentials.
+
+    Nobody is anonymous who sends any ``Authorization``, nor where a rule asks for a claim.
+    """
+    if route.identity is None or route.identity.anonymous is None:
+        return None
+    if b"authorization" in head.fields or isinstance(decide(route.policy, {}), Deny):
+        return None
+    return route.identity.anonymous
 
 
 class KeptBody:

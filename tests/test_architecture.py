@@ -20,7 +20,7 @@ ROWS = (
     ("forwarding",),
     ("routing",),
     ("authentication", "authorization"),
-    ("token_cache", "provider"),
+    ("token_cache", "provider", "identity"),
     ("oauth",),
     ("request", "logs", "metrics", "tls"),
     ("errors",),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gateway.app.exchange import obtain_authenticators
+from gateway.app.identities import obtain_identity, reserved_names
 from gateway.app.preflights import open_preflights
 from gateway.app.providers import OpenProvider, joined_key_set, obtain_provider
 from gateway.app.token_exchange import obtain_token_exchange
@@ -52,6 +53,7 @@ async def compose_routes(
     """Return the routes of these plans, made of parts that are open or are opened for them."""
     parts.begin()
     store.adapt(plans)
+    reserved = reserved_names(plans)
     routes = []
     providers: dict[str, OpenProvider] = {}
     for plan in plans:
@@ -74,6 +76,8 @@ async def compose_routes(
                 strip_path=plan.strip_path,
                 preflights=open_preflights(plan.settings),
                 token_exchange=token_exchange,
+                reserved=reserved,
+                identity=await obtain_identity(plan.settings, parts),
             )
         )
     return ComposedRoutes(tuple(routes), providers, parts.used)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from gateway.record import record
 
 if TYPE_CHECKING:
+    from gateway.identity import Told
     from gateway.oauth.claims import Claims
     from gateway.oauth.credentials import Challenge
     from gateway.request import Body, RequestHead
@@ -29,7 +30,8 @@ class Principal:
 
     ``thumbprint`` names the key that verified the token (RFC 7638; empty where the provider was
     asked instead), ``grant`` how the token was obtained, ``user`` the caller as a keyed pseudonym,
-    ``owners`` the pseudonyms a purge goes by; ``expires_at`` is in seconds.
+    ``owners`` the pseudonyms a purge goes by; ``expires_at`` is in seconds. ``told`` keeps what
+    upstreams are told about the principal.
     """
 
     claims: Claims = field(repr=False)
@@ -39,6 +41,7 @@ class Principal:
     grant: str
     user: str
     owners: tuple[bytes, ...] = field(default=(), repr=False)
+    told: dict[object, Told] = field(default_factory=dict, init=False, repr=False, compare=False)
 
 
 @record

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gateway.errors import UpstreamError
+from gateway.identity.names import plain_name
 from gateway.record import record
 
 if TYPE_CHECKING:
@@ -41,15 +42,13 @@ _CLAIMS_OF_PROXIES = re.compile(
     rb"|x-consumer(-.*)?|x-credential(-.*)?|x-authenticated(-.*)?|x-anonymous(-.*)?"
     rb"|x-userinfo|x-id-token|x-access-token|x-auth-request(-.*)?|remote-user|x-remote-(user|groups?)"
 )
-_NOT_ALPHANUMERIC = re.compile(rb"[^a-z0-9]+")
 
 
 @lru_cache(maxsize=4096)
 def _is_forwarded(name: bytes) -> bool:
     """Return whether a caller's field of this name is sent on; one verdict per spelling, kept."""
     lower = name.lower()
-    # Some servers read every character that is no letter or digit, and runs of them, as one dash.
-    plain = _NOT_ALPHANUMERIC.sub(b"-", lower).strip(b"-")
+    plain = plain_name(name)
     return not (
         b"." in lower
         or plain in HOP_BY_HOP
@@ -69,6 +68,10 @@ class Forwarded:
 
 
 NOTHING: frozenset[bytes] = frozenset()
+_BEGIN = b"%b %b%b HTTP/1.1\r\nHost: %b\r\n"
+_PROTO = b"\r\nX-Forwarded-Proto: "
+_REFERER = frozenset({b"referer"})
+NOTHING_SAID = (NOTHING, b"")
 
 
 def write_request_head(
@@ -81,31 +84,30 @@ def write_request_head(
     body_length: int | None,
     drop_referer: bool = False,
     withheld: frozenset[bytes] = NOTHING,
+    reserved: frozenset[bytes] = NOTHING,
+    told: bytes = b"",
 ) -> bytes:
     """Return the head of the upstream request; ``body_length`` ``None`` means chunked.
 
-    The fields of ``withheld``, lower-case names, are not sent on.
-    ``access_token`` ``None`` is a public route: nothing is said about who is calling.
+    The fields of ``withheld``, lower-case names, are not sent on, nor any spelling of ``reserved``,
+    plain names. Who is calling is said by ``access_token`` or by the lines of ``told``.
     """
     named = _named_by_connection(head.fields.get(b"connection"))
-    if drop_referer:
-        named |= {b"referer"}
-    if withheld:
-        named |= withheld
+    if drop_referer or withheld:
+        named |= withheld | (_REFERER if drop_referer else NOTHING)
     if upstream.stripped:
         target = _rooted(target[len(upstream.stripped) :])
     hosts = head.values(b"host") if upstream.preserve_host else ()
     host = hosts[0] if hosts else upstream.host_field
-    parts = [
-        b"%b %b%b HTTP/1.1\r\nHost: %b\r\n"
-        % (head.method.encode(), upstream.path_prefix, target, host)
-    ]
+    parts = [_BEGIN % (head.method.encode(), upstream.path_prefix, target, host)]
     for name, value in head.headers:
-        if _is_forwarded(name) and not (named and name.lower() in named):
+        if _is_forwarded(name) and not (
+            (named and name.lower() in named) or (reserved and plain_name(name) in reserved)
+        ):
             parts += (name, b": ", value, b"\r\n")
     if access_token is not None:
         parts += (b"Authorization: Bearer ", access_token.encode("ascii"), b"\r\n")
-    parts += (b"X-Forwarded-For: ", forwarded.for_, b"\r\nX-Forwarded-Proto: ", forwarded.proto)
+    parts += (told, b"X-Forwarded-For: ", forwarded.for_, _PROTO, forwarded.proto)
     if forwarded.host:
         parts += (b"\r\nX-Forwarded-Host: ", forwarded.host)
     parts += (b"\r\nX-Request-Id: ", forwarded.request_id, _request_framing(head, body_length))
@@ -233,16 +235,28 @@ def write_response_head(
     framing: ResponseFraming,
     keep_alive: bool,
     version: tuple[int, int],
+    said: tuple[frozenset[bytes], bytes] = NOTHING_SAID,
 ) -> bytes:
-    """Return the response head sent to the caller: the upstream's, hop-by-hop fields replaced."""
-    end = b""
+    """Return the response head sent to the caller: the upstream's, hop-by-hop fields replaced.
+
+    ``said`` is which fields, plain names, the gateway says in place of the upstream, and how.
+    """
+    reserved, end = said
+    start = _without(response.start, reserved) if reserved else response.start
     if framing is _CHUNKED:
-        end = b"Transfer-Encoding: chunked\r\n"
+        end += b"Transfer-Encoding: chunked\r\n"
     if not keep_alive:
         end += b"Connection: close\r\n"
     elif version == (1, 0):
         end += b"Connection: keep-alive\r\n"
-    return b"%bX-Request-Id: %b\r\n%b\r\n" % (response.start, request_id, end)
+    return b"%bX-Request-Id: %b\r\n%b\r\n" % (start, request_id, end)
+
+
+def _without(start: bytes, reserved: frozenset[bytes]) -> bytes:
+    """Return the begin of a response head without any spelling of these names."""
+    status, *lines = start.split(b"\r\n")
+    kept = (line for line in lines if plain_name(line.partition(b":")[0]) not in reserved)
+    return b"\r\n".join((status, *kept))
 
 
 # Naming these in Connection takes nothing away: they frame the message or say what it is.

@@ -16,7 +16,12 @@ import httptools
 
 from gateway.errors import UpstreamError
 from gateway.forwarding.connection import UpstreamConnection
-from gateway.forwarding.headers import ResponseFraming, read_response_head, write_response_head
+from gateway.forwarding.headers import (
+    NOTHING_SAID,
+    ResponseFraming,
+    read_response_head,
+    write_response_head,
+)
 from gateway.forwarding.response_reader import ResponseReader
 
 if TYPE_CHECKING:
@@ -74,7 +79,11 @@ def write_handshake(data: bytes) -> bytes:
     return data[:-2] + _ANNOUNCED
 
 
-def write_switching(response: ResponseHead, request_id: bytes) -> bytes:
+def write_switching(
+    response: ResponseHead,
+    request_id: bytes,
+    said: tuple[frozenset[bytes], bytes] = NOTHING_SAID,
+) -> bytes:
     """Return the head that tells the caller that the upstream has switched."""
     data = write_response_head(
         response,
@@ -82,6 +91,7 @@ def write_switching(response: ResponseHead, request_id: bytes) -> bytes:
         framing=ResponseFraming.NONE,
         keep_alive=True,
         version=(1, 1),
+        said=said,
     )
     return data[:-2] + _ANNOUNCED
 

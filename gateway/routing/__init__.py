@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gateway.authentication.preflight import OpenPreflights
     from gateway.authentication.token_exchange import TokenExchange
     from gateway.authorization import Policy
+    from gateway.identity import Identity
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _PATH = re.compile(r"(/[!-~]*)?")
@@ -78,8 +79,9 @@ class Route:
     """One part of the API; empty ``authenticators`` make it public.
 
     With ``strip_path`` the prefix that matched is not sent on. ``preflights`` are let through,
-    where there are any. ``token_exchange`` gives the token that is sent on, where
-    it is not the caller's.
+    where there are any. ``token_exchange`` gives the token that is sent on, where it is not the
+    caller's. ``reserved`` are the plain names of fields no caller may send, ``identity`` is what is
+    said about callers.
     """
 
     name: str
@@ -90,6 +92,8 @@ class Route:
     strip_path: bool = False
     preflights: OpenPreflights | None = None
     token_exchange: TokenExchange | None = None
+    reserved: frozenset[bytes] = frozenset()
+    identity: Identity | None = None
 
 
 def read_upstream(url: str) -> Upstream:

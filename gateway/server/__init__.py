@@ -176,7 +176,7 @@ class ProxyServer(web.Server):
         response = await self._forward(request, head, admission, body, journal.request_id)
         try:
             journal.status = response.head.status
-            written = await relay(request, response, journal.request_id.encode())
+            written = await relay(request, response, journal.request_id.encode(), admission)
         finally:
             response.close()
         journal.cause = written.cause
@@ -209,13 +209,10 @@ class ProxyServer(web.Server):
         request_id: str,
     ) -> UpstreamResponse:
         """Send the request on, in one piece if its body is there, else the body as it arrives."""
-        authentication = admission.authentication
         upstream = admission.route.upstream
-        length = head.body_length
-        if authentication is not None and authentication.body is not None:
-            content: bytes | None = authentication.body
-            length = len(authentication.body)
-        else:
+        content = admission.content
+        length = head.body_length if content is None else len(content)
+        if content is None:
             content = body.take_arrived() if length != 0 else b""
         forwarded = self._trusted.forwarded(request, head, request_id)
         data = _write_head(head, admission, forwarded, length)
@@ -236,10 +233,12 @@ def _write_head(
         admission.route.upstream,
         forwarded,
         target=target,
-        access_token=None if authentication is None else authentication.principal.access_token,
+        access_token=admission.access_token,
         body_length=length,
         drop_referer=target is not head.target,
         withheld=WITHHELD if admission.preflight else NOTHING,
+        reserved=admission.route.reserved,
+        told=admission.told.upstream if admission.told else b"",
     )
 
 

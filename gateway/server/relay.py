@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gateway.errors import UpstreamError
 from gateway.forwarding.chunks import LAST_CHUNK, write_chunk
-from gateway.forwarding.headers import ResponseFraming, write_response_head
+from gateway.forwarding.headers import NOTHING_SAID, ResponseFraming, write_response_head
 from gateway.server.protocol import may_stay_open
 from gateway.server.written import Written, reset
 
@@ -19,13 +19,16 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from gateway.forwarding.upstream import UpstreamResponse
+    from gateway.pipeline import Admission
 
 
 # Looked up once: to name a member of an Enum takes longer than the comparison it is for.
 _NONE, _LENGTH, _CHUNKED, _CLOSE = ResponseFraming
 
 
-async def relay(request: web.BaseRequest, response: UpstreamResponse, request_id: bytes) -> Written:
+async def relay(
+    request: web.BaseRequest, response: UpstreamResponse, request_id: bytes, admission: Admission
+) -> Written:
     """Write ``response`` to the caller."""
     transport = request.transport
     if transport is None:
@@ -39,6 +42,7 @@ async def relay(request: web.BaseRequest, response: UpstreamResponse, request_id
         framing=framing,
         keep_alive=keep_alive,
         version=version,
+        said=said_to_caller(admission),
     )
     data, last = response.take_ready()
     transport.write(head + _framed(data, framing, last=last))
@@ -52,6 +56,14 @@ async def relay(request: web.BaseRequest, response: UpstreamResponse, request_id
     except ConnectionError:
         return Written(keep_alive=False, cause="the caller hung up")
     return Written(keep_alive=keep_alive)
+
+
+def said_to_caller(admission: Admission) -> tuple[frozenset[bytes], bytes]:
+    """Return which fields only the gateway says in the response, and what it says."""
+    if admission.route.identity is None:
+        return NOTHING_SAID
+    told = admission.told
+    return admission.route.identity.answered, b"" if told is None else told.downstream
 
 
 async def _relay_body(

@@ -20,7 +20,7 @@ from gateway.forwarding.upgrade import (
 )
 from gateway.metrics import TUNNELS, TUNNELS_ENDED
 from gateway.server.protocol import ProxyProtocol
-from gateway.server.relay import relay
+from gateway.server.relay import relay, said_to_caller
 from gateway.server.splice import End, Tunnel
 from gateway.server.written import Written
 
@@ -103,8 +103,8 @@ class Tunnels:
             try:
                 if response.head.status != SWITCHING_PROTOCOLS:
                     journal.status = response.head.status
-                    return await relay(request, response, journal.request_id.encode())
-                return await self._carry(request, response, place, principal, journal)
+                    return await relay(request, response, journal.request_id.encode(), admission)
+                return await self._carry(request, response, place, admission, journal)
             finally:
                 response.close()
 
@@ -127,17 +127,19 @@ class Tunnels:
         request: web.BaseRequest,
         response: SwitchResponse,
         place: _Place,
-        principal: Principal | None,
+        admission: Admission,
         journal: Journal,
     ) -> Written:
         transport, front = request.transport, request.protocol
         if transport is None or not isinstance(front, ProxyProtocol):
             return Written(keep_alive=False, cause="the caller hung up")
         tunnel = Tunnel(front, response.connection)
-        head = write_switching(response.head, journal.request_id.encode())
+        head = write_switching(
+            response.head, journal.request_id.encode(), said_to_caller(admission)
+        )
         tunnel.open(transport, head)
         journal.status = SWITCHING_PROTOCOLS
-        tunnel.limit(idle=self._limits.idle_timeout, life=self._life(principal))
+        tunnel.limit(idle=self._limits.idle_timeout, life=self._life(admission))
         place.tunnel = tunnel
         TUNNELS.inc()
         if place.purged:
@@ -150,10 +152,10 @@ class Tunnels:
             journal.cause = tunnel.cause
         return Written(keep_alive=False, cause=tunnel.cause)
 
-    def _life(self, principal: Principal | None) -> float | None:
-        if principal is None or not self._limits.end_with_token:
+    def _life(self, admission: Admission) -> float | None:
+        if admission.authentication is None or not self._limits.end_with_token:
             return None
-        return principal.expires_at - time.time()
+        return admission.authentication.principal.expires_at - time.time()
 
     @contextmanager
     def _place(self, principal: Principal | None, address: str | None) -> Iterator[_Place]:

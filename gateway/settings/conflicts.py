@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from gateway.settings import listener, registration
+from gateway.settings import identity, listener, registration
 from gateway.settings.values import is_loopback
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def read_conflicts(settings: Settings) -> Iterator[Conflict]:
         )
     yield from _judge_tokens(settings)
     yield from _judge_exchange(settings)
+    yield from identity.read_conflicts(settings)
     if settings.failed_logins_spacing > settings.failed_logins_window:
         yield (
             ("failed_logins_spacing", "failed_logins_window"),

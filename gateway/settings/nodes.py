@@ -15,11 +15,16 @@ import yaml
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-Value = str | list[str] | dict[str, str | list[str]]
+Members = dict[str, str | list[str]]
+Value = str | list[str] | Members | list[Members]
 Pair = tuple[yaml.Node, yaml.Node]
 
 # The settings that may be a mapping.
-MAPPINGS: Final = frozenset({"claims_required", "claims_forbidden"})
+MAPPINGS: Final = frozenset(
+    {"claims_required", "claims_forbidden", "upstream_headers", "downstream_headers"}
+)
+# The settings that are a list of mappings.
+LISTINGS: Final = frozenset({"consumers"})
 NULL: Final = "tag:yaml.org,2002:null"
 
 
@@ -70,7 +75,7 @@ def _take(section: Section, name: str, node: yaml.Node, problems: list[str]) -> 
     if node.tag == NULL and section.label:
         problems.append(f"{section.spell(name)}: write a value, [] for none, or remove it")
         return
-    value, twice = _read_value(node)
+    value, twice = _read_listing(node) if name in LISTINGS else _read_value(node)
     if twice:
         problems.append(f"{section.spell(name)}: {shown(twice)} is there twice; remove one")
     elif value is None or (isinstance(value, dict) and name not in MAPPINGS):
@@ -83,7 +88,24 @@ def _read_value(node: yaml.Node) -> tuple[Value | None, str]:
     """Return a text, a list of texts or a mapping of either, and a key that is there twice."""
     if not isinstance(node, yaml.MappingNode):
         return _read_flat(node), ""
-    members: dict[str, str | list[str]] = {}
+    return _read_members(node)
+
+
+def _read_listing(node: yaml.Node) -> tuple[list[Members] | None, str]:
+    """Return the mappings of a list, and a key that is twice in one of them."""
+    listing: list[Members] = []
+    for entry in node.value if isinstance(node, yaml.SequenceNode) else (node,):
+        if not isinstance(entry, yaml.MappingNode):
+            return None, ""
+        members, twice = _read_members(entry)
+        if members is None:
+            return None, twice
+        listing.append(members)
+    return listing, ""
+
+
+def _read_members(node: yaml.MappingNode) -> tuple[Members | None, str]:
+    members: Members = {}
     for key, entry in node.value:
         value = _read_flat(entry)
         if value is None or not isinstance(key, yaml.ScalarNode):

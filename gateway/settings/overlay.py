@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from gateway.settings.model import Settings
 
+_ONCE_RENEWED = ("upstream_url", "consumers")  # for the whole gateway, and yet part of each route
 DEFAULT = "default"  # the provider of ISSUER, and the route of a gateway without routes
 
 
@@ -76,7 +77,7 @@ def plan(settings: Settings, route: RouteSettings, provider: ProviderSettings | 
 
 def needing_restart(before: Settings, after: Settings) -> list[str]:
     """Return the settings of the whole gateway that are different and cannot change in a run."""
-    renewed = {*RouteSettings.model_fields, *ProviderSettings.model_fields, "upstream_url"}
+    renewed = {*RouteSettings.model_fields, *ProviderSettings.model_fields, *_ONCE_RENEWED}
     said = before.model_fields_set | after.model_fields_set  # a default may be random
     return [
         name

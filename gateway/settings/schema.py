@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gateway.settings.document import PROVIDERS, ROUTES
 from gateway.settings.model import Settings
 from gateway.settings.model.routes import ProviderSettings, RouteSettings
-from gateway.settings.nodes import MAPPINGS
+from gateway.settings.nodes import LISTINGS, MAPPINGS
 from gateway.settings.sources import SECRETS
 
 if TYPE_CHECKING:
@@ -62,15 +62,25 @@ def _value(name: str, said: Schema, known: Schema) -> Schema:
     """Return what a value looks like in the file, where lists may be one text with commas."""
     if "anyOf" in said:  # a value or none: to leave it out is none
         (said,) = (each for each in said["anyOf"] if each.get("type") != "null")
-    if "$ref" in said:
-        said = known[said["$ref"].rpartition("/")[2]]
+    said = _resolved(said, known)
     if said.get("type") != "array":
         return {key: value for key, value in said.items() if key in _KEPT}
     if name in SECRETS:
         return {"type": "string"}
-    items = said.get("items", {})
+    items = _resolved(said.get("items", {}), known)
+    if name in LISTINGS:
+        members = {key: {"anyOf": [{"type": "string"}, _TEXTS]} for key in items["properties"]}
+        one = {"type": "object", "properties": members, "additionalProperties": False}
+        return {"type": "array", "items": one}
     texts = {"type": "array", "items": {"enum": items["enum"]}} if "enum" in items else _TEXTS
     ways: list[Schema] = [texts, {"type": "string"}]
     if name in MAPPINGS:
         ways.append({"type": "object", "additionalProperties": {"type": ["string", "array"]}})
     return {"anyOf": ways}
+
+
+def _resolved(said: Schema, known: Schema) -> Schema:
+    if "$ref" not in said:
+        return said
+    found: Schema = known[said["$ref"].rpartition("/")[2]]
+    return found

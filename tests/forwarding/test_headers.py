@@ -19,6 +19,7 @@ from gateway.routing import read_upstream
 FORWARDED = Forwarded(b"192.0.2.1", b"http", b"gateway.test", b"id-1")
 UPSTREAM = read_upstream("http://httpbin:8080/base")
 BEGIN = b"Host: httpbin:8080\r\n"
+TOKEN_LINE = b"Authorization: Bearer t\r\n"
 END = (
     b"X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\n"
     b"X-Forwarded-Host: gateway.test\r\nX-Request-Id: id-1\r\n"
@@ -197,3 +198,63 @@ def test_end_of_a_response_head(how, end):
 def test_no_content_has_no_length():
     """P27: 204 says nothing about a length (RFC 9110 §8.6)."""
     assert b"Content-Length" not in answered(204, [(b"Content-Length", b"0")])
+
+
+RESERVED = frozenset({b"x-user"})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(b"X-User", id="P3-as-configured"),
+        pytest.param(b"x-user", id="P3-lower-case"),
+        pytest.param(b"X-USER", id="P3-upper-case"),
+        pytest.param(b"X--User", id="P3-two-dashes"),
+        pytest.param(b"X-User-", id="P3-dash-at-the-end"),
+        pytest.param(b"-X-User", id="P3-dash-at-the-front"),
+        pytest.param(b"X.User", id="P3-dot"),
+        pytest.param(b"X'User", id="P3-quote"),
+        pytest.param(b"X+User", id="P3-plus"),
+        pytest.param(b"x~uSeR", id="P3-tilde"),
+    ],
+)
+@pytest.mark.parametrize("told", [b"", b"X-User: john\r\n"])
+def test_reserved_names(name, told):
+    """P3, P4: a field the gateway fills never comes from the caller, filled or not."""
+    head = written(
+        (name, b"admin"), (name, b"root"), (b"X-Users", b"a"), reserved=RESERVED, told=told
+    )
+
+    assert b"admin" not in head
+    assert b"root" not in head
+    assert b"X-Users: a\r\n" + (TOKEN_LINE + told) in head
+
+
+def test_reserved_names_in_connection():
+    """P3: what the caller names in Connection is not taken out of what the gateway says."""
+    told = b"X-User: john\r\n"
+    head = written(
+        (b"Connection", b"X-User, close"), (b"X-User", b"admin"), reserved=RESERVED, told=told
+    )
+
+    assert 1 == head.count(b"X-User")
+    assert told in head
+
+
+def test_said_in_a_response():
+    """P3: what the gateway says to the caller takes the place of the upstream's, said or not."""
+    fields = [(b"X-Me", b"admin"), (b"x_me", b"admin"), (b"X-Other", b"a")]
+    response = read_response_head("GET", 204, b"No Content", fields)
+
+    for line in (b"", b"X-Me: john\r\n"):
+        head = write_response_head(
+            response,
+            request_id=b"id-1",
+            framing=ResponseFraming.NONE,
+            keep_alive=True,
+            version=(1, 1),
+            said=(frozenset({b"x-me"}), line),
+        )
+        assert (
+            b"HTTP/1.1 204 No Content\r\nX-Other: a\r\n" + line + b"X-Request-Id: id-1\r\n\r\n"
+        ) == head

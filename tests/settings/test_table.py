@@ -6,6 +6,17 @@ from gateway.settings import Settings, settings_table
 
 # Every setting of the contract.
 CONTRACT = [
+    "UPSTREAM_HEADERS",
+    "DOWNSTREAM_HEADERS",
+    "UPSTREAM_ACCESS_TOKEN_HEADER",
+    "AUTHENTICATED_HEADERS",
+    "CREDENTIAL_CLAIM",
+    "AUTHENTICATED_GROUPS_CLAIM",
+    "CONSUMER_CLAIMS",
+    "CONSUMER_BY",
+    "CONSUMER_OPTIONAL",
+    "ANONYMOUS",
+    "CONSUMERS",
     "ISSUER",
     "CLIENT_ID",
     "CLIENT_SECRET",

@@ -13,6 +13,7 @@ from gateway.settings.model.authentication import Callers, TokenExchangeRequest,
 from gateway.settings.model.authorization import Rules
 from gateway.settings.model.cache import Cache, Lifetimes
 from gateway.settings.model.connections import CallersConnections, UpstreamsConnections
+from gateway.settings.model.identity import Consumers, Identity
 from gateway.settings.model.network import (
     DefaultUpstream,
     Listeners,
@@ -34,6 +35,8 @@ class Settings(  # pydantic orders fields from the last base to the first
     FailedLogins,
     Lifetimes,
     Cache,
+    Consumers,
+    Identity,
     Rules,
     TokenExchangeRequest,
     TokenRequest,

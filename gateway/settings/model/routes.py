@@ -14,6 +14,7 @@ from gateway.settings import places, values
 from gateway.settings.model.authentication import Callers, TokenExchangeRequest, TokenRequest
 from gateway.settings.model.authorization import Rules
 from gateway.settings.model.cache import Lifetimes
+from gateway.settings.model.identity import Identity
 from gateway.settings.model.network import UpstreamCalls
 from gateway.settings.model.provider import FailedLogins, ProviderCalls, Registration
 from gateway.settings.model.types import AnyMethods
@@ -65,6 +66,7 @@ class RouteSettings(
     TokenRequest,
     TokenExchangeRequest,
     Rules,
+    Identity,
     Lifetimes,
     UpstreamCalls,
     ProviderCalls,
