@@ -256,5 +256,5 @@ def test_said_in_a_response():
             said=(frozenset({b"x-me"}), line),
         )
         assert (
-            b"HTTP/1.1 204 No Content\r\nX-Other: a\r\n" + line + b"X-Request-Id: id-1\r\n\r\n"
+            b"HTTP/1.1 204 No Content\r\nX-Other: a\r\nX-Request-Id: id-1\r\n" + line + b"\r\n"
         ) == head
