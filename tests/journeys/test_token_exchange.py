@@ -417,3 +417,16 @@ async def test_counted(start_gateway, call):
         page = (await admin.send(request("GET", "/metrics"))).body
 
     assert b'grant="token-exchange",outcome="ok"' in page
+
+
+async def test_told_with_the_exchanged_token(start_gateway, call, provider, upstream):
+    """X1: with fields about the caller too, the token is the exchanged one, the claims theirs."""
+    settings = {"UPSTREAM_HEADERS": "X-User=sub,X-For=aud", **TOKENS}
+    caller = await call(await start_gateway(**settings))
+
+    answers = await ask(caller, JOHN, 2)
+
+    assert [200] * 2 == [answer.status for answer in answers]
+    assert ["orders"] * 2 == [said["aud"] for said in sent_on(provider, upstream)]
+    for seen in upstream.requests:
+        assert [[b"john"], [b"api"]] == [seen.values(b"x-user"), seen.values(b"x-for")]
