@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -160,3 +162,30 @@ def test_rules(
     for user, password, status in (("john", "doe", john), ("anna", "anna", anna)):
         for headers in (bearer(tokens[user]), basic(user, password)) * 2:
             assert status == gateway.get("/anything", headers).status
+
+
+def test_told_to_the_upstream(start_gateway: Callable[..., Gateway], keycloak: Keycloak) -> None:
+    """P3, P4: what Keycloak says of a user arrives in fields, and nothing the caller says of it."""
+    fields = "X-User=preferred_username,X-Groups=groups,X-Roles=realm_access,X-Email=email"
+    gateway = start_gateway(
+        ISSUER=keycloak.issuer,
+        UPSTREAM_HEADERS=f"{fields},X-None=no.such",
+        AUTHENTICATED_HEADERS="true",
+        CREDENTIAL_CLAIM="azp",
+        AUTHENTICATED_GROUPS_CLAIM="groups",
+    )
+    forged = {"X-Groups": "admins", "X-None": "forged", "x-authenticated-groups": "admins"}
+    answer = gateway.get("/anything", basic("john", "doe") | forged)
+
+    said = claims(forwarded(answer))
+    told = {name.lower(): value for name, value in answer.document()["headers"].items()}
+    assert "john" == told["x-user"]
+    assert ", ".join(said["groups"]) == told["x-groups"] == told["x-authenticated-groups"]
+    assert said["realm_access"] == json.loads(base64.b64decode(told["x-roles"]))
+    assert said.get("email") == told.get("x-email")
+    assert ("kong", said["sub"]) == (
+        told["x-credential-identifier"],
+        told["x-authenticated-userid"],
+    )
+    assert said["scope"] == told["x-authenticated-scope"]
+    assert "x-none" not in told
