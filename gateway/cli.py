@@ -1,4 +1,4 @@
-"""The ``bearergate`` command: run, demo, check, routes."""
+"""The ``bearergate`` command: run, demo, check, routes, explain, doctor."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import asyncio
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gateway import __version__, logs
 from gateway.errors import ConfigurationError
+from gateway.secret_input import read_file, read_secret
 from gateway.settings import SettingsError, describe_routes, file_schema, load, routes_table
 
 if TYPE_CHECKING:
@@ -50,7 +52,16 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--schema", action="store_true", help="print the JSON Schema of FILE")
     routes = commands.add_parser("routes", help="print which requests go where")
     routes.add_argument("--json", action="store_true", help="for programs")
-    for each in (run, check, routes):
+    doctor = commands.add_parser("doctor", help="ask provider and Redis whether it will work")
+    doctor.add_argument("--json", action="store_true", help="for programs")
+    doctor.add_argument("--user", metavar="NAME", default="", help="log in as NAME too")
+    doctor.add_argument(
+        "--password-file", type=Path, metavar="FILE", help="of NAME; else typed or piped"
+    )
+    doctor.add_argument(
+        "--admin-token-file", type=Path, metavar="FILE", help="a token that may read the realm"
+    )
+    for each in (run, check, routes, doctor):
         each.add_argument("--config", type=Path, metavar="FILE", help="settings in YAML")
     run.add_argument("--watch", action="store_true", help="reload FILE whenever it changes")
     demo = commands.add_parser("demo", help="gateway, provider and upstream on loopback, to try")
@@ -82,6 +93,31 @@ def _routes(arguments: argparse.Namespace) -> int:
     else:
         print(routes_table(routes), end="")
     return FINE
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from gateway import doctor  # noqa: PLC0415 - `check` need not load HTTP and rich
+    from gateway.doctor import telling  # noqa: PLC0415 - as above
+
+    loaded = _load(arguments)
+    token_file = arguments.admin_token_file
+    asked = doctor.Asked(
+        time.time,
+        arguments.user,
+        read_secret("password", arguments.password_file) if arguments.user else "",
+        read_file(token_file) if token_file else "",
+    )
+
+    async def examine() -> list[tuple[str, doctor.Finding]]:
+        return [each async for each in doctor.examine(loaded, asked)]
+
+    logs.configure("error", loaded.settings.log_format)
+    findings = asyncio.run(examine())
+    if arguments.json:
+        print(telling.write_json(findings))
+    else:
+        telling.tell(findings)
+    return FAILED if doctor.has_failed(findings) else FINE
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -154,4 +190,5 @@ _COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
     "demo": _demo,
     "check": _check,
     "routes": _routes,
+    "doctor": _doctor,
 }

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent / "gateway"
 ROWS = (
     ("__main__",),
     ("cli",),
-    ("demo",),
+    ("demo", "doctor"),
     ("app",),
     ("server", "admin", "settings"),
     ("pipeline",),
@@ -23,12 +23,13 @@ ROWS = (
     ("token_cache", "provider", "identity"),
     ("oauth",),
     ("request", "logs", "metrics", "tls"),
+    ("secret_input",),
     ("errors",),
     ("record",),
 )
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}
 FILES = sorted(ROOT.rglob("*.py"))
-SEES_SETTINGS = {"app", "cli", "settings"}
+SEES_SETTINGS = {"app", "cli", "doctor", "settings"}
 
 
 def room(path):

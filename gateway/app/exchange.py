@@ -85,7 +85,7 @@ async def obtain_authenticators(
             exchanges.entries,
             exchanges.cold_path,
             carriers=carriers,
-            choice=GrantChoice(_basic_mode(settings), settings.client_credentials_ids),
+            choice=GrantChoice(basic_mode(settings), settings.client_credentials_ids),
             plan=exchanges.plan,
             keys=store.keys,
             challenge=Challenge("Basic", REALM),
@@ -117,7 +117,7 @@ async def _open(
 ) -> Exchanges:
     """Open what every route shares that keeps the same tokens for as long."""
     issuer = issuers_of(settings.issuer)[0]
-    plan = _plan(settings, provider.own.client)
+    plan = token_request_plan(settings, provider.own.client)
     requests = TokenRequests(provider.provider, plan)
     registration = _registration(issuer, settings.client_id)
     store.registrations[registration] = requests
@@ -165,7 +165,8 @@ def _registration(issuer: str, client_id: str) -> str:
     return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
 
-def _plan(settings: Settings, client: Client) -> TokenRequestPlan:
+def token_request_plan(settings: Settings, client: Client) -> TokenRequestPlan:
+    """Return what is said in every token request of this client."""
     extra = settings.token_post_args
     if settings.audience:
         extra = (("audience", settings.audience), *extra)
@@ -204,7 +205,7 @@ def _carriers(settings: Settings) -> Carriers:
     )
 
 
-def _basic_mode(settings: Settings) -> Mode:
+def basic_mode(settings: Settings) -> Mode:
     """Return what a Basic pair means: with one method looked for in the header, that one."""
     in_header = [method for method, places in _places(settings).items() if "header" in places]
     if in_header == ["password"]:

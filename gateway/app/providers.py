@@ -98,18 +98,21 @@ def run_in_background(work: Coroutine[Any, Any, None], stack: AsyncExitStack) ->
     stack.push_async_callback(stop)
 
 
+def open_transport(settings: Settings) -> Transport:
+    """Return the way to the provider that these settings describe."""
+    return Transport(
+        timeout=settings.idp_timeout,
+        connect_timeout=settings.idp_connect_timeout,
+        ca_file=settings.idp_ca_file,
+        cert_file=settings.client_cert_file,
+        key_file=settings.client_key_file,
+        resolver=ProviderResolver(settings.issuer),
+    )
+
+
 async def _open(settings: Settings, stack: AsyncExitStack) -> tuple[Provider, OwnClient]:
     own = read_own_client(settings)
-    transport = await stack.enter_async_context(
-        Transport(
-            timeout=settings.idp_timeout,
-            connect_timeout=settings.idp_connect_timeout,
-            ca_file=settings.idp_ca_file,
-            cert_file=settings.client_cert_file,
-            key_file=settings.client_key_file,
-            resolver=ProviderResolver(settings.issuer),
-        )
-    )
+    transport = await stack.enter_async_context(open_transport(settings))
     provider = Provider(
         settings.issuer,
         transport,

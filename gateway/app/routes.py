@@ -71,7 +71,7 @@ async def compose_routes(
                 plan.name,
                 _upstream(plan),
                 authenticators,
-                _policy(plan.settings),
+                policy_of(plan.settings),
                 plan.reach,
                 strip_path=plan.strip_path,
                 preflights=open_preflights(plan.settings),
@@ -101,7 +101,8 @@ def _upstream(plan: RoutePlan) -> Upstream:
     )
 
 
-def _policy(settings: Settings) -> Policy:
+def policy_of(settings: Settings) -> Policy:
+    """Return the rules of a route."""
     pairs = (
         ("audience_required", settings.audience_claim, settings.audience_required),
         ("scopes_required", settings.scopes_claim, settings.scopes_required),

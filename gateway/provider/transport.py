@@ -42,6 +42,7 @@ class Answer:
     body: bytes = field(repr=False)
     retry_after: int | None
     max_age: int | None = None
+    date: str = ""
 
 
 class Transport:
@@ -143,6 +144,7 @@ class Transport:
                     await _read(response, max_bytes),
                     _read_retry_after(fields.get("Retry-After")),
                     _read_max_age(fields.getall("Cache-Control", ())),
+                    fields.get("Date", ""),
                 )
         except TimeoutError:
             raise ProviderTimeoutError("the provider did not answer in time") from None
