@@ -38,7 +38,7 @@ from gateway.server.relay import relay
 from gateway.server.written import Written, reset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Iterator
 
     from gateway.forwarding.headers import Forwarded
     from gateway.forwarding.upgrade import Handshake
@@ -200,14 +200,14 @@ class ProxyServer(web.Server):
         journal.cause = written.cause
         return written
 
-    async def _forward(
+    def _forward(
         self,
         request: web.BaseRequest,
         head: RequestHead,
         admission: Admission,
         body: CallersBody,
         request_id: str,
-    ) -> UpstreamResponse:
+    ) -> Awaitable[UpstreamResponse]:
         """Send the request on, in one piece if its body is there, else the body as it arrives."""
         upstream = admission.route.upstream
         content = admission.content
@@ -218,9 +218,9 @@ class ProxyServer(web.Server):
         data = _write_head(head, admission, forwarded, length)
         chunked = length is None
         if content is None:
-            return await self._forwarder.forward(upstream, head.method, data, body, chunked=chunked)
+            return self._forwarder.forward(upstream, head.method, data, body, chunked=chunked)
         data += write_chunk(content) + LAST_CHUNK if chunked else content
-        return await self._forwarder.forward(upstream, head.method, data)
+        return self._forwarder.forward(upstream, head.method, data)
 
 
 def _write_head(
