@@ -16,12 +16,13 @@ from gateway.oauth.credentials import Challenge, read_bearer
 from gateway.oauth.metadata import issuers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AsyncExitStack
 
     from gateway.app.providers import OpenProvider
     from gateway.app.store import Store
     from gateway.authentication.carriers import Carriers
+    from gateway.request import RequestHead
     from gateway.settings import Settings
 
 
@@ -65,6 +66,7 @@ async def open_callers_tokens(
         verifier,
         keys=store.keys,
         known=known,
+        attempts=provider.token_attempts,
         kept_for=kept_for,
         verifies="bearer" in settings.auth_methods,
         introspects="introspection" in settings.auth_methods,
@@ -75,9 +77,16 @@ async def open_callers_tokens(
 
 
 def bearer_authenticators(
-    settings: Settings, tokens: CallersTokens, exchange: Carriers, realm: str
+    settings: Settings,
+    tokens: CallersTokens,
+    exchange: Carriers,
+    realm: str,
+    address_of: Callable[[RequestHead], str],
 ) -> Iterator[BearerAuthenticator]:
-    """Yield the ways of bringing a token; ``exchange`` finds what must not come beside one."""
+    """Yield the ways of bringing a token; ``exchange`` finds what must not come beside one.
+
+    ``address_of`` tells the address refused tokens are counted for.
+    """
     if not {"bearer", "introspection"} & set(settings.auth_methods):
         return
     places = settings.bearer_token_param_type
@@ -89,7 +98,7 @@ def bearer_authenticators(
         hide=settings.hide_credentials,
         others=others,
     )
-    yield BearerAuthenticator(carriers, tokens, Challenge("Bearer", realm))
+    yield BearerAuthenticator(carriers, tokens, Challenge("Bearer", realm), address_of)
     if settings.bearer_token_as_password:
         as_password = replace(BASIC_TOKEN, hide=settings.hide_credentials, others=others)
-        yield BearerAuthenticator(as_password, tokens, Challenge("Basic", realm))
+        yield BearerAuthenticator(as_password, tokens, Challenge("Basic", realm), address_of)

@@ -69,7 +69,7 @@ async def obtain_authenticators(
 ) -> tuple[Authenticator, ...]:
     """Return how callers of a route show who they are; routes with the same settings share it.
 
-    ``address_of`` tells the address refused attempts are counted for.
+    ``address_of`` tells the address refused logins and tokens are counted for.
     """
     key = made_of(settings, (*_KEPT_WITH, *_ASKED_WITH), EXCHANGE, provider.key)
     exchanges = await parts.obtain(key, lambda stack: _open(settings, provider, store, stack))
@@ -92,7 +92,8 @@ async def obtain_authenticators(
             address_of=address_of,
         )
         exchange = (authenticator,) if _places(settings) else ()
-        return (*bearer_authenticators(settings, tokens, carriers, REALM), *exchange)
+        bearer = bearer_authenticators(settings, tokens, carriers, REALM, address_of)
+        return (*bearer, *exchange)
 
     return await parts.obtain(
         made_of(settings, _TOLD_WITH, "authenticators", key), open_authenticators

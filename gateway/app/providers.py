@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gateway.app.parts import made_of
@@ -37,11 +37,12 @@ LIMITED_WITH = ("issuer", "idp_timeout", *FailedLogins.model_fields)
 
 @dataclass(frozen=True, slots=True)
 class OpenProvider:
-    """A provider the gateway talks to, as whom, and what holds refused logins back."""
+    """A provider the gateway talks to, as whom, and what holds refused logins and tokens back."""
 
     provider: Provider
     own: OwnClient
     attempts: AttemptsLimiter
+    token_attempts: AttemptsLimiter
     key: Key
 
 
@@ -52,9 +53,14 @@ async def obtain_provider(plan: RoutePlan, store: Store, parts: Parts) -> OpenPr
         made_of(settings, LIMITED_WITH, "attempts"),
         lambda stack: _open_attempts(settings, store, stack),
     )
+    token_attempts = await parts.obtain(
+        made_of(settings, LIMITED_WITH, "token attempts"),
+        lambda stack: _open_token_attempts(settings, store, stack),
+    )
     key = made_of(settings, CALLED_WITH, "provider")
     provider, own = await parts.obtain(key, lambda stack: _open(settings, stack))
-    return OpenProvider(provider, own, attempts, (*key, *made_of(settings, LIMITED_WITH)))
+    kept_with = (*key, *made_of(settings, LIMITED_WITH))
+    return OpenProvider(provider, own, attempts, token_attempts, kept_with)
 
 
 async def discovered(providers: Iterable[Provider]) -> None:
@@ -138,12 +144,32 @@ async def _open_attempts(
     limits = AttemptLimits.of(
         settings.failed_logins_max, settings.failed_logins_window, settings.failed_logins_spacing
     )
+    return _open_limiter(settings, store, stack, limits, b"bearergate attempts\0")
+
+
+async def _open_token_attempts(
+    settings: Settings, store: Store, stack: AsyncExitStack
+) -> AttemptsLimiter:
+    """Return what counts refused tokens, apart from logins; it counts addresses alone."""
+    of_logins = AttemptLimits.of(settings.failed_logins_max, settings.failed_logins_window, 0.0)
+    maximum = of_logins.address
+    limits = replace(of_logins, user=maximum, spread=maximum)
+    return _open_limiter(settings, store, stack, limits, b"bearergate token attempts\0")
+
+
+def _open_limiter(
+    settings: Settings,
+    store: Store,
+    stack: AsyncExitStack,
+    limits: AttemptLimits,
+    purpose: bytes,
+) -> AttemptsLimiter:
     # Users of two providers are not the same, whatever they are called.
     issuer = issuers_of(settings.issuer)[0].encode()
     longest = longest_flight(settings)
     attempts = AttemptsLimiter(
         limits,
-        key=store.derived(b"bearergate attempts\0" + issuer + b"\0"),
+        key=store.derived(purpose + issuer + b"\0"),
         link=None if store.redis is None else store.redis.link,
         shared=None if store.turns is None else store.turns(limits, longest),
         longest=longest,

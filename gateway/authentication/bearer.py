@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from gateway.authentication import Authentication
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gateway.authentication.callers_tokens import CallersTokens
     from gateway.authentication.token_carriers import TokenCarriers
     from gateway.oauth.credentials import Challenge
@@ -14,14 +16,22 @@ if TYPE_CHECKING:
 
 
 class BearerAuthenticator:
-    """Authenticates callers by the access token in their request."""
+    """Authenticates callers by the access token in their request.
+
+    ``address_of`` tells the address that refused tokens are counted for.
+    """
 
     def __init__(
-        self, carriers: TokenCarriers, tokens: CallersTokens, challenge: Challenge
+        self,
+        carriers: TokenCarriers,
+        tokens: CallersTokens,
+        challenge: Challenge,
+        address_of: Callable[[RequestHead], str],
     ) -> None:
         self._carriers = carriers
         self._tokens = tokens
         self._challenge = challenge
+        self._address_of = address_of
 
     @property
     def challenge(self) -> Challenge:
@@ -33,5 +43,5 @@ class BearerAuthenticator:
         found = await self._carriers.find(head, body)
         if found is None:
             return None
-        principal, source = await self._tokens.identify(found.token)
+        principal, source = await self._tokens.identify(found.token, lambda: self._address_of(head))
         return Authentication(principal, source, found.target, found.body)

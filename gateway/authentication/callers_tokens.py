@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gateway.authentication import Source
+from gateway.authentication.attempts import network_of
 from gateway.authentication.flights import Flights
 from gateway.authentication.verification import name_of, weight_of
-from gateway.errors import InvalidAccessTokenError
+from gateway.errors import InvalidAccessTokenError, TooManyAttemptsError
 from gateway.metrics import MEMORY_HIT, MEMORY_MISS, NEGATIVE_HITS
 from gateway.oauth.jws import is_compact_jws
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gateway.authentication import Principal
+    from gateway.authentication.attempts import AttemptsLimiter
     from gateway.authentication.verification import Verifier
     from gateway.oauth.metadata import ProviderMetadata
     from gateway.provider.client import Provider
@@ -43,7 +45,8 @@ class KnownTokens:
 class CallersTokens:
     """Finds out whose a token is: ``verifies`` JWTs here, ``introspects`` the others or all.
 
-    ``kept_for`` tells apart what is kept with other lifetimes.
+    ``kept_for`` tells apart what is kept with other lifetimes; ``attempts`` counts the tokens that
+    the provider refused.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class CallersTokens:
         *,
         keys: SealingKeys,
         known: KnownTokens,
+        attempts: AttemptsLimiter,
         kept_for: Sequence[tuple[str, str]] = (),
         verifies: bool = True,
         introspects: bool = False,
@@ -63,6 +67,7 @@ class CallersTokens:
         self._verifier = verifier
         self._keys = keys
         self._known = known
+        self._attempts = attempts
         self._kept_for = kept_for
         self._verifies = verifies
         self._introspects = introspects
@@ -72,8 +77,11 @@ class CallersTokens:
         self._metadata: ProviderMetadata | None = None
         self._deriver: Deriver | None = None
 
-    async def identify(self, token: str) -> tuple[Principal, Source]:
-        """Return whose token this is and how that is known; nobody's raises an error."""
+    async def identify(self, token: str, address: Callable[[], str]) -> tuple[Principal, Source]:
+        """Return whose token this is and how that is known; nobody's raises an error.
+
+        ``address`` is asked for the caller's when the token is not known yet.
+        """
         key = self._derive().key("bearer", "", token)
         principal = self._known.memory.find(key, self._now())
         if principal is not None and (
@@ -85,19 +93,26 @@ class CallersTokens:
         if self._known.refusals.find(key, self._now()):
             NEGATIVE_HITS.inc()
             raise InvalidAccessTokenError("refused by the provider a moment ago")
-        return await self._flights.join(key, lambda: self._fly(key, token))
+        peer = address()
+        while True:
+            try:
+                return await self._flights.join(key, lambda: self._fly(key, token, peer))
+            except TooManyAttemptsError as error:
+                if error.network == network_of(peer):
+                    raise
+                # It is about the address of who came first: ask in this caller's own name.
 
     async def aclose(self) -> None:
         """End the checks under way."""
         await self._flights.aclose()
 
-    async def _fly(self, key: bytes, token: str) -> tuple[Principal, Source]:
+    async def _fly(self, key: bytes, token: str, peer: str) -> tuple[Principal, Source]:
         ticket = self._known.ledger.ticket(())
         if self._verifies and (not self._introspects or is_compact_jws(token)):
             principal = await self._verifier.verify_callers(token, self._now())
             source = Source.TOKEN
         else:
-            principal = await self._introspect(key, token)
+            principal = await self._introspect(key, token, peer)
             source = Source.PROVIDER
         names = {principal.claims.sub, name_of(principal.claims)}
         owners = tuple(owner for name in sorted(names) for owner in self._known.owners(name))
@@ -105,14 +120,23 @@ class CallersTokens:
         self._keep(key, principal, ticket)
         return principal, source
 
-    async def _introspect(self, key: bytes, token: str) -> Principal:
-        """Ask the provider, and remember what it refuses for a while."""
+    async def _introspect(self, key: bytes, token: str, peer: str) -> Principal:
+        """Ask the provider if the caller's address may, and remember what it refuses."""
+        try:
+            await self._attempts.admit(key, peer)
+        except TooManyAttemptsError as error:
+            error.network = network_of(peer)
+            raise
+        settle = self._attempts.abandoned
         try:
             return await self._verifier.introspect_callers(token, self._now())
         except InvalidAccessTokenError:
+            settle = self._attempts.refused
             until = self._now() + self._known.ttl_neg
             self._known.refusals.store(key, True, until, len(key))
             raise
+        finally:
+            settle(key, peer)
 
     def _keep(self, key: bytes, principal: Principal, ticket: Ticket) -> None:
         """Keep what was found out, unless its user was purged meanwhile."""

@@ -76,6 +76,7 @@ class Transport:
             headers={"Accept": "application/json", "Accept-Encoding": "identity"},
             auto_decompress=False,
             trust_env=False,
+            middlewares=(_send_once,),
         )
 
     async def __aenter__(self) -> Self:
@@ -92,7 +93,10 @@ class Transport:
         max_bytes: int,
         within: float | None = None,
     ) -> Answer:
-        """Return the answer to a GET of at most ``max_bytes``, ``within`` the time that is left."""
+        """Return the answer to one GET, which is never sent twice, of at most ``max_bytes``.
+
+        ``within`` is the time that is left, where it is not the usual one.
+        """
         timeout = self._timeout_of(within)
         return await self._send("GET", url, headers, None, max_bytes=max_bytes, timeout=timeout)
 
@@ -150,13 +154,29 @@ class Transport:
             raise ProviderTimeoutError("the provider did not answer in time") from None
         except aiohttp.ClientSSLError:
             raise ProviderUnavailableError("TLS with the provider failed") from None
-        except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError):
+        except aiohttp.ClientConnectorError:
             raise ProviderUnavailableError("the provider cannot be reached") from None
-        except (aiohttp.ClientOSError, aiohttp.ClientPayloadError):
+        except (aiohttp.ClientOSError, aiohttp.ClientPayloadError, _DroppedError):
             raise ProviderUnavailableError("the provider dropped the connection") from None
         except aiohttp.ClientError as exc:
             cause = type(exc).__name__
             raise ProviderError(f"the provider does not speak HTTP ({cause})") from None
+
+
+class _DroppedError(aiohttp.ClientError):
+    """The connection ended before there was an answer."""
+
+
+async def _send_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Send a request; aiohttp repeats a GET after a dropped connection, but not after this."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
+        raise _DroppedError from None
 
 
 async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:

@@ -7,9 +7,12 @@ import asyncio
 import pytest
 
 from gateway.authentication import Source
+from gateway.authentication.attempts import AttemptLimits, AttemptsLimiter
 from gateway.authentication.callers_tokens import CallersTokens, KnownTokens
+from gateway.authentication.introspection import Introspector
 from gateway.authentication.verification import Verifier
-from gateway.errors import InvalidAccessTokenError
+from gateway.errors import InvalidAccessTokenError, TooManyAttemptsError
+from gateway.oauth.client_auth import Client
 from gateway.provider.client import Provider
 from gateway.provider.guard import Guard
 from gateway.provider.transport import Transport
@@ -17,18 +20,24 @@ from gateway.token_cache.ledger import PurgeLedger
 from gateway.token_cache.memory import MemoryCache
 from gateway.token_cache.sealing import SealingKeys
 from tests.authentication.replica import Clock
+from tests.fakes.asked_provider import AskedProvider
 
 
 class Tokens(CallersTokens):
     """Callers' tokens on a provider, with a clock that is moved by hand."""
 
-    def __init__(self, provider, *, ttl_max=300.0, leeway=0.0, entries=100):
+    def __init__(self, provider, *, ttl_max=300.0, leeway=0.0, entries=100, introspects=False):
         self.clock = Clock()
         self.memory = MemoryCache(entries, 10**6)
         self.ledger = PurgeLedger()
         super().__init__(
             provider,
-            Verifier(provider, leeway=leeway, pseudonym=lambda name: f"<{name}>"),
+            Verifier(
+                provider,
+                leeway=leeway,
+                pseudonym=lambda name: f"<{name}>",
+                introspector=Introspector(provider, Client("gateway", "gateway-secret")),
+            ),
             keys=SealingKeys([b"n" * 32]),
             known=KnownTokens(
                 self.memory,
@@ -38,8 +47,14 @@ class Tokens(CallersTokens):
                 ttl_max,
                 5.0,
             ),
+            attempts=AttemptsLimiter(AttemptLimits(5, 5, 5, 60.0, 0.0), key=b"k" * 32),
+            introspects=introspects,
             now=self.clock,
         )
+
+    async def identify(self, token, peer="127.0.0.1"):
+        """Identify a token that is sent from this address."""
+        return await super().identify(token, lambda: peer)
 
 
 @pytest.fixture
@@ -147,3 +162,25 @@ async def test_purged_meanwhile(provider, discovered):
 
     assert 0 == len(tokens.memory)
     await tokens.aclose()
+
+
+async def test_limit_of_who_came_first():
+    """R4: two addresses bring one token at once; the limit of the first is not the other's."""
+    async with AskedProvider() as provider, Transport(timeout=5, connect_timeout=2) as transport:
+        client = Provider(provider.issuer, transport, Guard(16, 100))
+        await client.discover()
+        tokens = Tokens(client, introspects=True)
+        for number in range(5):
+            with pytest.raises(InvalidAccessTokenError):
+                await tokens.identify(f"invented-{number}", "192.0.2.1")
+        token = provider.mint("mary", "x")
+
+        first, other = await asyncio.gather(
+            tokens.identify(token, "192.0.2.1"),
+            tokens.identify(token, "192.0.2.2"),
+            return_exceptions=True,
+        )
+
+    assert TooManyAttemptsError is type(first)
+    assert ("mary", Source.PROVIDER) == (other[0].claims.sub, other[1])
+    assert 6 == len(provider.asked)

@@ -12,6 +12,7 @@ from tests.fakes.caller import RawCaller, basic, request
 from tests.fakes.waiting import until
 
 ASKING = {"AUTH_METHODS": "password,client_credentials,introspection", "AUDIENCE_REQUIRED": "api"}
+LIMITED = {**ASKING, "FAILED_LOGINS_MAX": "1", "FAILED_LOGINS_WINDOW": "600"}
 BOTH = {**ASKING, "AUTH_METHODS": "bearer,introspection"}
 CHALLENGE = b'Bearer realm="bearergate", error="invalid_token"'
 
@@ -64,6 +65,65 @@ async def test_inactive_token_is_asked_about_again(start_gateway, call, provider
 
     assert (await caller.send(get("token-1"))).status == 200
     assert 2 == len(provider.asked)
+
+
+async def send(gateway, token, source=None):
+    """Send one request with this token on a connection of its own."""
+    async with RawCaller(gateway.port, source=source) as caller:
+        return await caller.send(get(token))
+
+
+async def test_invented_tokens(start_gateway, provider):
+    """R4: twenty times `FAILED_LOGINS_MAX` invented tokens of one address are asked about.
+
+    A token that is known already, other addresses and logins are not affected.
+    """
+    gateway = await start_gateway(**LIMITED)
+    known = provider.mint("mary", "x")
+    assert (await send(gateway, known)).status == 200
+
+    answers = [await send(gateway, f"invented-{n}") for n in range(30)]
+
+    assert [401] * 20 + [429] * 10 == [answer.status for answer in answers]
+    assert 1 + 20 == len(provider.asked)
+    assert "too_many_attempts" == answers[-1].json()["error"]
+    assert 0 < int(answers[-1].values("retry-after")[0]) <= 600
+    assert (await send(gateway, provider.mint("mary", "x"))).status == 429
+    assert (await send(gateway, known)).status == 200
+    assert (await send(gateway, provider.mint("mary", "x"), "127.0.0.2")).status == 200
+    async with RawCaller(gateway.port) as caller:
+        assert (await caller.send(request("GET", "/", [basic("john", "doe")]))).status == 200
+
+
+async def test_invented_tokens_at_once(start_gateway, provider):
+    """R4: a crowd gets no more invented tokens past the limit than one after the other."""
+    gateway = await start_gateway(**LIMITED)
+
+    answers = await asyncio.gather(*(send(gateway, f"invented-{n}") for n in range(60)))
+
+    assert [401] * 20 + [429] * 40 == sorted(answer.status for answer in answers)
+    assert 20 == len(provider.asked)
+
+
+async def test_failures_of_the_provider_do_not_count(start_gateway, provider):
+    """R4: a token the provider said nothing about counts against nobody."""
+    gateway = await start_gateway(**LIMITED)
+    provider.answer("introspect", Answer(400), times=25)
+
+    failed = [(await send(gateway, f"token-{n}")).status for n in range(25)]
+
+    assert [502] * 25 == failed
+    assert (await send(gateway, "invented")).status == 401
+
+
+async def test_one_invented_token(start_gateway, provider):
+    """R4: what is asked about again counts for the address, without a limit of its own."""
+    gateway = await start_gateway(**LIMITED, CACHE_TTL_NEG="0")
+
+    statuses = [(await send(gateway, "expired")).status for _ in range(21)]
+
+    assert [401] * 20 + [429] == statuses
+    assert 20 == len(provider.asked)
 
 
 @pytest.mark.parametrize("setting", ["CACHE_TTL_MAX", "exp"])

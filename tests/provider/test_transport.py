@@ -69,6 +69,17 @@ async def test_failures(transport, provider, answer, error):
     assert provider.issuer not in str(caught.value)
 
 
+@pytest.mark.parametrize("drop", ["before", "mid_body"])
+async def test_sent_once(transport, provider, drop):
+    """R6: nothing that the provider has received is sent again by itself, not even a GET."""
+    provider.answer_jwks(Answer(drop=drop))
+
+    with pytest.raises(ProviderUnavailableError):
+        await transport.get(f"{provider.issuer}/jwks", max_bytes=1000)
+
+    assert provider.jwks_calls == 1
+
+
 async def test_nobody_listens(transport):
     """A refused connection means that the provider is not available."""
     with pytest.raises(ProviderUnavailableError):

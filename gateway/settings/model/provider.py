@@ -104,7 +104,8 @@ class FailedLogins(BaseModel):
         5,
         description="Refused logins of a user from one address that reach the provider within "
         "`FAILED_LOGINS_WINDOW`; beyond, the answer is 429. Three times as many of a user from all "
-        "addresses, twenty times as many from an address over all users.",
+        "addresses, twenty times as many from an address over all users, and as many opaque "
+        "tokens from one.",
     )
     failed_logins_window: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)] = Field(
         60.0, description="Seconds for which a refused login counts."
