@@ -79,7 +79,7 @@ def _load(arguments: argparse.Namespace) -> Loaded:
 
 def _check(arguments: argparse.Namespace) -> int:
     if arguments.schema:
-        print(json.dumps(file_schema(), indent=2))
+        _print(json.dumps(file_schema(), indent=2))
         return FINE
     _load(arguments)
     print("the configuration is fine")
@@ -89,9 +89,9 @@ def _check(arguments: argparse.Namespace) -> int:
 def _routes(arguments: argparse.Namespace) -> int:
     routes = _load(arguments).routes
     if arguments.json:
-        print(json.dumps(describe_routes(routes), indent=2))
+        _print(json.dumps(describe_routes(routes), indent=2))
     else:
-        print(routes_table(routes), end="")
+        _print(routes_table(routes).removesuffix("\n"))
     return FINE
 
 
@@ -179,6 +179,13 @@ def _forbid_core_dumps() -> None:
     except ImportError:
         return
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _print(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # whoever reads has enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(line: str) -> None:

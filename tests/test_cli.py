@@ -251,3 +251,25 @@ async def test_hung_up_callers_have_a_line(provider, upstream):
     _, out, _ = await gateway.ended()
 
     assert '"status":499' in out
+
+
+@pytest.mark.parametrize("arguments", [("check", "--schema"), ("routes",)], ids=" ".join)
+async def test_reader_that_has_enough(arguments):
+    """Output that nobody reads on ends the command, without a traceback."""
+    read, written = os.pipe()
+    os.close(read)
+    good = {"ISSUER": "https://a.example", "UPSTREAM_URL": "http://b", "CLIENT_ID": "c"}
+    started = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "gateway",
+        *arguments,
+        env={**KEPT, **good, "CLIENT_SECRET": "d"},
+        stdout=written,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parent.parent,
+    )
+    os.close(written)
+    _, err = await started.communicate()
+
+    assert (cli.FINE, b"") == (started.returncode, err)
