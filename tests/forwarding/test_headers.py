@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.errors import UpstreamError
@@ -32,6 +34,7 @@ def written(
     body_length=0,
     access_token="t",  # noqa: S107 - of nobody
     forwarded=FORWARDED,
+    upstream=UPSTREAM,
     **more,
 ):
     """Write the upstream request of a caller's request with these fields."""
@@ -45,7 +48,7 @@ def written(
     )
     return write_request_head(
         head,
-        UPSTREAM,
+        upstream,
         forwarded,
         target=head.target,
         access_token=access_token,
@@ -85,6 +88,30 @@ def test_referer_is_dropped_with_the_query():
     assert b"secret" in written(referer)
     assert b"secret" not in written(referer, drop_referer=True)
     assert b"X-A: b" in written(referer, (b"X-A", b"b"), drop_referer=True)
+
+
+def test_withheld_fields():
+    """P3: fields that carried credentials are not sent on, however their names are spelled."""
+    fields = ((b"X-Token", b"secret"), (b"x-tOKEN", b"secret"), (b"X-A", b"b"))
+
+    head = written(*fields, withheld=frozenset({b"x-token"}))
+
+    assert b"secret" not in head
+    assert b"X-A: b\r\n" in head
+
+
+@pytest.mark.parametrize(
+    ("stripped", "line"),
+    [
+        pytest.param("/a", b"GET /base/?x HTTP/1.1\r\n", id="all-of-the-path"),
+        pytest.param("/", b"GET /base/a?x HTTP/1.1\r\n", id="its-begin"),
+    ],
+)
+def test_stripped_path(stripped, line):
+    """RFC 9112 §3.2.1: without its prefix the target is a path again."""
+    upstream = replace(UPSTREAM, stripped=stripped.encode())
+
+    assert written(upstream=upstream).startswith(line)
 
 
 FRAMINGS = {

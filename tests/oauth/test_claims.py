@@ -242,3 +242,41 @@ def refusal(claims):
 def test_raw_claims_are_not_shown():
     """The representation of claims leaves the others out (L1)."""
     assert "canary" not in repr(verify_claims(good_claims(email="canary")))
+
+
+ANYBODYS = Expectation(ISSUER, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "header"),
+    [
+        pytest.param({}, {"typ": "at+jwt"}, id="RFC-9068"),
+        pytest.param({"typ": "Bearer", "nonce": "n"}, {}, id="keycloak"),
+        pytest.param({"token_use": "access", "nonce": "n"}, {}, id="cognito"),
+        pytest.param({"scope": "openid"}, {}, id="scope"),
+        pytest.param({"scope": None, "azp": "spa"}, {}, id="for-another"),
+    ],
+)
+def test_callers_access_token(changes, header):
+    """J14, J17: a caller's token may be any client's when something tells it from an ID token."""
+    assert (
+        "f1c2"
+        == verify_claims(
+            good_claims(**{"typ": None, **changes}), expectation=ANYBODYS, **header
+        ).sub
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        pytest.param({"nonce": "n"}, "those of an ID token", id="nonce"),
+        pytest.param({"at_hash": "h"}, "those of an ID token", id="at-hash"),
+        pytest.param({"scope": None, "azp": None}, "nothing tells", id="no-mark"),
+        pytest.param({"scope": None, "azp": "orders"}, "nothing tells", id="for-itself"),
+    ],
+)
+def test_callers_id_token(changes, reason):
+    """J17: a caller's token that could be an ID token is refused."""
+    with pytest.raises(InvalidTokenError, match=reason):
+        verify_claims(good_claims(**{"typ": None, **changes}), expectation=ANYBODYS)

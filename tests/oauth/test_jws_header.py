@@ -12,6 +12,7 @@ from gateway.oauth.jws import (
     ASYMMETRIC_ALGORITHMS,
     InvalidTokenError,
     UnknownKeyError,
+    is_compact_jws,
     verify_signature,
 )
 from tests.oauth.minting import (
@@ -257,3 +258,18 @@ def test_json_test_suite_as_a_header():
     for path in (VECTORS / "JSONTestSuite/test_parsing").glob("*.json"):
         with pytest.raises(InvalidTokenError):
             verify_signature(sign(ED, "EdDSA", path.read_bytes(), b"{}"), KEYS)
+
+
+@pytest.mark.parametrize(
+    ("token", "told"),
+    [
+        pytest.param("eyJhbGciOiJub25lIn0.e30.", True, id="says-so-and-is-not-good"),
+        pytest.param("eyJ0eXAiOiJKV1QifQ.e30.c2ln", False, id="no-alg"),
+        pytest.param("one.two.three", False, id="no-json"),
+        pytest.param("eyJhbGciOiJub25lIn0.e30", False, id="two-segments"),
+        pytest.param("opaque", False, id="opaque"),
+    ],
+)
+def test_says_that_it_is_a_jwt(token, told):
+    """RFC 7515 §3.1: three segments and an `alg` tell that a token is to be verified here."""
+    assert told is is_compact_jws(token)
