@@ -41,4 +41,4 @@ class UserInfo:
             raise UserInfoRefusedError(answer.status)
         if answer.get("sub") != claims.sub:
             raise ProviderError("the userinfo answer is about another subject than the token")
-        return replace(claims, raw={**answer, **claims.raw})
+        return replace(claims, raw={**answer, **claims.raw}, user_info=answer)

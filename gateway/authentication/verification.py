@@ -38,7 +38,9 @@ def name_of(claims: Claims) -> str:
 
 def weight_of(principal: Principal) -> int:
     """Return what a principal weighs in memory, in bytes: its token, and what was said about it."""
-    return 2 * len(principal.access_token) + len(json.dumps(principal.claims.raw))
+    claims = principal.claims
+    said = (claims.raw, claims.user_info) if claims.user_info else (claims.raw,)
+    return 2 * len(principal.access_token) + sum(len(json.dumps(each)) for each in said)
 
 
 class Verifier:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from gateway.identity.names import plain_name
-from gateway.identity.values import write_claim, write_words
+from gateway.identity.values import write_claim, write_document, write_words
 from gateway.oauth.claims import find_claim
 
 if TYPE_CHECKING:
@@ -71,12 +71,15 @@ class Identity:
     """What one set of settings says about callers.
 
     ``token`` is where the access token goes. ``scopes`` is the claim path of X-Authenticated-Scope
-    and says that this kind is sent at all. ``answered`` are the plain names of ``downstream``.
+    and says that this kind is sent at all, ``introspected`` and ``user_info`` are the fields of the
+    provider's answers. ``answered`` are the plain names of ``downstream``.
     """
 
     upstream: HeaderClaims = ()
     downstream: HeaderClaims = ()
     token: TokenField | None = None
+    introspected: str = ""
+    user_info: str = ""
     scopes: str = ""
     credential: str = "sub"
     groups: str = ""
@@ -106,6 +109,7 @@ class Identity:
         if self.token is not None:
             name, token = self.token.name, principal.access_token
             yield name, f"Bearer {token}" if self.token.bearer else token
+        yield from self._answers(principal.claims)
         claims = principal.claims.raw
         if self.consumers is not None:
             found = self.consumers.find(claims)
@@ -118,6 +122,14 @@ class Identity:
             yield "X-Authenticated-Scope", _scope(find_claim(claims, self.scopes))
             if principal.grant != "client_credentials":  # a client is nobody's user
                 yield "X-Authenticated-UserId", write_claim("sub", principal.claims.sub)
+
+    def _answers(self, claims: Claims) -> Iterator[tuple[str, str | None]]:
+        for name, said in (
+            (self.introspected, claims.introspected),
+            (self.user_info, claims.user_info),
+        ):
+            if name and said is not None:
+                yield name, write_document(name, said)
 
 
 def consumer_fields(consumer: Consumer) -> Iterator[tuple[str, str | None]]:

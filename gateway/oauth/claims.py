@@ -47,7 +47,10 @@ _OTHER_TOKENS = frozenset({"id", "refresh", "offline", "logout"})  # Keycloak's 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The verified claims of RFC 7519 §4.1 and RFC 9068 §2.2; ``raw`` has all of them."""
+    """The verified claims of RFC 7519 §4.1 and RFC 9068 §2.2; ``raw`` has all of them.
+
+    ``introspected`` and ``user_info`` are the provider's answers they are from, where it was asked.
+    """
 
     iss: str
     sub: str
@@ -57,6 +60,8 @@ class Claims:
     client_id: str | None
     scope: str | None
     raw: Mapping[str, Any] = field(repr=False)
+    introspected: Mapping[str, Any] | None = field(default=None, repr=False)
+    user_info: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,7 @@ def read_introspected(raw: Mapping[str, Any], expectation: Expectation, now: flo
         client_id=client_id,
         scope=_optional_text(raw, "scope"),
         raw=raw,
+        introspected=raw,
     )
 
 

@@ -22,6 +22,11 @@ NO_TOKEN: Final = "none"  # noqa: S105 - not a token: the value for none
 IN_AUTHORIZATION: Final = "authorization:bearer"
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)*").fullmatch
 _MAX_NAME: Final = 64
+_FIELDS: Final = (
+    "upstream_access_token_header",
+    "upstream_introspection_header",
+    "upstream_user_info_header",
+)
 _KEYS: Final = frozenset({"username", "custom_id", "id", "groups"})
 
 
@@ -51,6 +56,11 @@ def read_field_name(name: str) -> str:
     if is_managed(name):
         raise ValueError(f"{name} means something to HTTP or to the gateway; use another name")
     return name
+
+
+def read_optional_name(name: str) -> str:
+    """Return the name of a field, or nothing."""
+    return read_field_name(name) if name else name
 
 
 def read_token_header(value: str) -> str:
@@ -99,12 +109,18 @@ def _read_consumer(number: int, said: Any) -> Consumer:
 
 def read_conflicts(settings: Settings) -> Iterator[Conflict]:
     """Yield what contradicts itself, with the settings involved."""
-    token = settings.upstream_access_token_header.partition(":")[0]
-    names = {plain_name(name.encode()) for name, _ in settings.upstream_headers}
-    if plain_name(token.encode()) in names:
+    names = {plain_name(name.encode()): "upstream_headers" for name, _ in settings.upstream_headers}
+    for setting in _FIELDS:
+        name = plain_name(getattr(settings, setting).partition(":")[0].encode())
+        if name in names:
+            other = names[name]
+            yield (setting, other), f"{other.upper()} has this field too; use another name"
+        elif name:
+            names[name] = setting
+    if settings.upstream_user_info_header and not settings.search_user_info:
         yield (
-            ("upstream_access_token_header", "upstream_headers"),
-            "UPSTREAM_HEADERS has this field too; use another name",
+            ("upstream_user_info_header", "search_user_info"),
+            "it needs SEARCH_USER_INFO=true: nobody else is asked",
         )
     if settings.consumer_claims and not settings.consumers:
         yield (
@@ -130,6 +146,7 @@ def find_anonymous(settings: Settings) -> Consumer | None:
 def configured_names(settings: Settings) -> Iterator[str]:
     """Yield the fields of upstream requests that settings fill."""
     yield from (name for name, _ in settings.upstream_headers)
+    yield from filter(None, (getattr(settings, name) for name in _FIELDS[1:]))
     token = settings.upstream_access_token_header
     if token not in {NO_TOKEN, IN_AUTHORIZATION}:
         yield token.partition(":")[0]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import json
+
 import pytest
 
+from tests.fakes.asked_provider import AskedProvider
 from tests.fakes.caller import basic, request
 from tests.fakes.websocket import WebSocketUpstream, receive, websocket
 from tests.settings.environments import written as file_of
@@ -309,3 +313,28 @@ async def test_reload(start_gateway, call, tmp_path, upstream):
 
     first, second = (seen(each, b"x-consumer-groups", b"x-user") for each in upstream.requests)
     assert [[b"gold", b"john"], [b"silver", b"john"]] == [first, second]
+
+
+@pytest.mark.parametrize("kind", ["introspected", "verified"])
+async def test_answers_of_the_provider(start_gateway, call, upstream, kind):
+    """P4: an answer of the provider arrives in base64 where it was asked, else nothing does."""
+    async with AskedProvider() as asked:
+        asked.opaque = kind == "introspected"
+        gateway = await start_gateway(
+            ISSUER=asked.issuer,
+            SEARCH_USER_INFO="true",
+            UPSTREAM_INTROSPECTION_HEADER="X-Introspection",
+            UPSTREAM_USER_INFO_HEADER="X-Userinfo",
+        )
+        forged = ("x-introspection", "CANARY")
+        response = await (await call(gateway)).send(request("GET", "/", [JOHN, forged]))
+
+    assert response.status == 200
+    answer, profile = seen(upstream.requests[0], b"x-introspection", b"x-userinfo")
+    assert "john" == json.loads(base64.b64decode(profile))["sub"]
+    if kind == "verified":
+        assert b"" == answer
+    else:
+        said = json.loads(base64.b64decode(answer))
+        assert (True, "john") == (said["active"], said["sub"])
+        assert "email" not in said

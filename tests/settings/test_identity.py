@@ -156,6 +156,18 @@ def test_anonymous(tmp_path: Path, name: str) -> None:
             "{upstream_headers: {X-Token: a}, upstream_access_token_header: x-token}",
             "UPSTREAM_HEADERS has this field too", id="token-and-claim",
         ),
+        pytest.param(
+            "{upstream_introspection_header: X-A, upstream_user_info_header: x-a, "
+            "search_user_info: true}",
+            "UPSTREAM_INTROSPECTION_HEADER has this field too", id="one-field-for-two-answers",
+        ),
+        pytest.param(
+            "upstream_user_info_header: X-Userinfo", "it needs SEARCH_USER_INFO=true",
+            id="nobody-is-asked",
+        ),
+        pytest.param(
+            "upstream_introspection_header: Cookie", "Cookie means something", id="managed-field"
+        ),
     ],
 )  # fmt: skip
 def test_wrong_consumers(tmp_path: Path, text: str, problem: str) -> None:

@@ -14,6 +14,7 @@ from gateway.settings.values import split_list
 HeaderClaims = Annotated[
     tuple[tuple[str, str], ...], BeforeValidator(identity.read_header_claims), Field(max_length=32)
 ]
+AnswerField = Annotated[str, AfterValidator(identity.read_optional_name)]
 ConsumerFields = Annotated[
     tuple[Literal["username", "custom_id", "id"], ...],
     BeforeValidator(split_list),
@@ -38,6 +39,14 @@ class Identity(BaseModel):
             description="Header field with the access token: a name, or a name and `:bearer` for "
             "`Bearer` before it; `none` sends none.",
         )
+    )
+    upstream_introspection_header: AnswerField = Field(
+        "",
+        description="Header field with the provider's answer about an introspected token, JSON in "
+        "base64. Empty: it is not sent.",
+    )
+    upstream_user_info_header: AnswerField = Field(
+        "", description="The same for the answer that `SEARCH_USER_INFO` asks for."
     )
     authenticated_headers: bool = Field(
         False,
