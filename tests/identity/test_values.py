@@ -76,7 +76,7 @@ def test_value(value, written):
     ],
 )
 def test_untellable(value):
-    """P27: what cannot be told whole and in one line is not told, and the caller refused."""
+    """P5, P27: what cannot be told whole and in one line is not told, and the caller refused."""
     with pytest.raises(UntellableError) as caught:
         write_claim("X-User", value)
 
@@ -95,7 +95,7 @@ def test_every_text_comes_back(text):
 
 @given(st.lists(st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1)))
 def test_every_list_comes_back(texts):
-    """A member of a list cannot make itself two."""
+    """P5: a member of a list cannot make itself two."""
     written = write_claim("X-Groups", texts)
 
     assert texts == ([] if written is None else [unquote(each) for each in written.split(", ")])
