@@ -12,22 +12,28 @@ import asyncio
 import os
 import signal
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tests.fakes.caller import basic, request
-from tests.fakes.provider import FakeProvider
-from tests.fakes.upstream import RecordingUpstream
-from tests.fakes.waiting import until
-from tests.journeys.running import RunningGateway
+from tests.benchmarks.load import Loader
+from tests.benchmarks.machine import Cores, allow_many_files, pinned
+from tests.benchmarks.programs import CREDENTIAL, Running, running_gateway
+from tests.benchmarks.site import running_site
+from tests.fakes.caller import request
 
-JOHN = basic("john", "doe")
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+JOHN = ("Authorization", CREDENTIAL)
 GET = request("GET", "/", [JOHN])
 BODY = request("POST", "/", [JOHN, ("Content-Length", "1000000")]) + b"x" * 1_000_000
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-QUICK = 4
+QUICK = 16
 
 
 class Dripping(asyncio.Protocol):
@@ -91,50 +97,45 @@ def say(text: str) -> None:
     print(text, flush=True)  # noqa: T201 - what a program on the command line is for
 
 
-async def be_quick(port: int, seconds: float) -> float:
-    """Return how many requests a second a few callers get answered."""
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """So many slow callers, in a process of their own on the core of the load."""
 
-    async def ask() -> int:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        count, end = 0, time.monotonic() + seconds
-        while time.monotonic() < end:
-            writer.write(GET)
-            await reader.readexactly(len(ANSWERED))
-            count += 1
-        writer.close()
-        return count
+    count: int
+    core: int
 
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(GET)
-    head = await reader.readuntil(b"\r\n\r\n")
-    ANSWERED[:] = head + await reader.readexactly(2)
-    writer.close()
-    return sum(await asyncio.gather(*(ask() for _ in range(QUICK)))) / seconds
+    @contextmanager
+    def beside(self, port: int) -> Iterator[None]:
+        """Keep them connected, and tell how many were ended meanwhile."""
+        command = [sys.executable, "-m", __spec__.name]
+        command += ["--slow", str(port), "--connections", str(self.count)]
+        with subprocess.Popen(
+            pinned(self.core, command), stdout=subprocess.PIPE, text=True
+        ) as process:
+            try:
+                assert process.stdout is not None
+                process.stdout.readline()
+                yield
+            finally:
+                process.terminate()
+            say(f"  {process.stdout.read().split()[-1]} slow connections were ended")
 
 
-ANSWERED = bytearray()
-
-
-async def measure(count: int, seconds: float, rounds: int) -> None:
+def measure(count: int, seconds: int, rounds: int) -> None:
     """Measure and print."""
-    async with FakeProvider() as provider, RecordingUpstream() as upstream:
-        upstream.answer_next(ANSWER, times=None)
-        settings = {
-            "ISSUER": provider.issuer,
-            "CLIENT_ID": provider.client_id,
-            "CLIENT_SECRET": provider.client_secret,
-            "UPSTREAM_URL": upstream.url,
-            "CACHE_TTL_MAX": "3600",
-        }
-        async with RunningGateway(**settings) as gateway:
-            pin(gateway.pid, 0)
-            pin(0, 1)
-            await be_quick(gateway.port, 1)
-            ratios = [
-                await compare(gateway.pid, gateway.port, count, seconds, upstream)
-                for _ in range(rounds)
-            ]
-    say(f"median of {rounds} rounds: {statistics.median(ratios):.3f}")
+    cores = Cores.choose()
+    cores.leave()
+    allow_many_files()
+    with (
+        tempfile.TemporaryDirectory(prefix="bearergate-bench-") as folder,
+        running_site(Path(folder), cores.load) as site,
+        running_gateway(site, (cores.proxy,)) as gateway,
+    ):
+        loader, slow = Loader(cores), Slow(count, cores.load)
+        loader.saturate(gateway.target, 2)
+        compared = [compare(gateway, loader, slow, seconds) for _ in range(rounds)]
+    rates, costs = (statistics.median(each) for each in zip(*compared, strict=True))
+    say(f"median of {rounds} rounds: {rates:.3f} of the rate, {costs:.3f} of the CPU a request")
 
 
 def on_processor(pid: int) -> float:
@@ -142,49 +143,35 @@ def on_processor(pid: int) -> float:
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
-def pin(pid: int, core: int) -> None:
-    """Keep a process on one core, where there are two: what is measured is the gateway's."""
-    if hasattr(os, "sched_setaffinity") and (os.cpu_count() or 1) > 1:
-        os.sched_setaffinity(pid, {core})
-
-
-async def compare(
-    pid: int, port: int, count: int, seconds: float, upstream: RecordingUpstream
-) -> float:
-    """Return the rate beside slow callers as a part of the rate before and after."""
-    before = await be_quick(port, seconds)
-    slow = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", __spec__.name, "--slow", str(port), "--connections", str(count),
-        stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    assert slow.stdout is not None
-    await slow.stdout.readline()
-    began, spent = time.monotonic(), on_processor(pid)
-    await asyncio.sleep(seconds)
-    share = (on_processor(pid) - spent) / (time.monotonic() - began)
-    beside = await be_quick(port, seconds)
-    slow.terminate()
-    ended = int((await slow.stdout.read()).split()[-1])
-    await slow.wait()
-    upstream.requests.clear()
-    await until(lambda: upstream.open_connections < QUICK + 2, within=60)
-    after = await be_quick(port, seconds)
-    ratio = beside / statistics.mean((before, after))
+def compare(gateway: Running, loader: Loader, slow: Slow, seconds: int) -> tuple[float, float]:
+    """Return rate and CPU per request beside slow callers as parts of those without."""
+    pid, target = gateway.child.pid, gateway.target
+    before = loader.saturate(target, seconds, QUICK)
+    with slow.beside(gateway.port):
+        began, spent = time.monotonic(), on_processor(pid)
+        time.sleep(seconds)
+        share = (on_processor(pid) - spent) / (time.monotonic() - began)
+        beside = loader.saturate(target, seconds, QUICK)
+    time.sleep(1)
+    after = loader.saturate(target, seconds, QUICK)
+    alone = statistics.mean(each.load.per_second for each in (before, after))
+    rate = beside.load.per_second / alone
     say(
-        f"{before:.0f}/s alone, {beside:.0f}/s beside {count} slow callers ({ended} ended), "
-        f"{after:.0f}/s after them: {ratio:.3f}; alone they take {share:.1%} of the gateway's core"
+        f"{before.load.per_second:.0f}/s alone, {beside.load.per_second:.0f}/s beside "
+        f"{slow.count} slow callers, {after.load.per_second:.0f}/s after them: {rate:.3f}; "
+        f"by themselves these take {share:.1%} of the gateway's core"
     )
-    return ratio
+    return rate, beside.cpu_us / statistics.mean((before.cpu_us, after.cpu_us))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--slow", type=int, metavar="PORT", help="be the slow callers of a port")
     parser.add_argument("--connections", type=int, default=2000)
-    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--seconds", type=int, default=7)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     if given.slow:
         asyncio.run(be_slow(given.slow, given.connections))
         sys.exit()
-    asyncio.run(measure(given.connections, given.seconds, given.rounds))
+    measure(given.connections, given.seconds, given.rounds)
