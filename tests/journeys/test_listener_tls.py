@@ -169,7 +169,7 @@ async def test_certificate_is_renewed_under_load(provider, upstream, authority, 
             await until(lambda: load.seen["new"] > 3)
             following.cert_file.write_text("broken")
             gateway.signal(signal.SIGHUP)
-            await until(lambda: gateway.events.count("is not reloaded") == workers)
+            await until(lambda: gateway.events.count("TLS_CERT_FILE is not reloaded") == workers)
             before = load.seen["new"]
             await until(lambda: load.seen["new"] > before + 3)
 
@@ -234,7 +234,7 @@ async def test_worker_started_later_shows_the_newest_good_certificate(
         old = authority.context()
         authority.cert_file.write_text("broken")
         gateway.signal(signal.SIGHUP)
-        await until(lambda: gateway.events.count("is not reloaded") == 2)
+        await until(lambda: gateway.events.count("TLS_CERT_FILE is not reloaded") == 2)
         for worker in gateway.workers:
             os.kill(worker, signal.SIGKILL)
         await until(lambda: gateway.events.count("was killed") == 2)
