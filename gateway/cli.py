@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run the gateway (the default)")
     check = commands.add_parser("check", help="read the configuration, print every problem")
     check.add_argument("--schema", action="store_true", help="print the JSON Schema of FILE")
+    check.add_argument("--json", action="store_true", help="for programs")
     routes = commands.add_parser("routes", help="print which requests go where")
     routes.add_argument("--json", action="store_true", help="for programs")
     doctor = commands.add_parser("doctor", help="ask provider and Redis whether it will work")
@@ -61,7 +62,16 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument(
         "--admin-token-file", type=Path, metavar="FILE", help="a token that may read the realm"
     )
-    for each in (run, check, routes, doctor):
+    explain = commands.add_parser("explain", help="tell what would become of a request")
+    explain.add_argument("method", metavar="METHOD")
+    explain.add_argument("url", metavar="URL", help="as the caller writes it")
+    explain.add_argument("--user", metavar="NAME", default="", help="whose credentials it carries")
+    explain.add_argument("--claims", type=Path, metavar="FILE", help="what the token says, JSON")
+    explain.add_argument(
+        "--header", action="append", default=[], metavar="'NAME: VALUE'", help="a field it carries"
+    )
+    explain.add_argument("--json", action="store_true", help="for programs")
+    for each in (run, check, routes, doctor, explain):
         each.add_argument("--config", type=Path, metavar="FILE", help="settings in YAML")
     run.add_argument("--watch", action="store_true", help="reload FILE whenever it changes")
     demo = commands.add_parser("demo", help="gateway, provider and upstream on loopback, to try")
@@ -81,9 +91,22 @@ def _check(arguments: argparse.Namespace) -> int:
     if arguments.schema:
         _print(json.dumps(file_schema(), indent=2))
         return FINE
+    if arguments.json:
+        return _check_for_programs(arguments)
     _load(arguments)
     print("the configuration is fine")
     return FINE
+
+
+def _check_for_programs(arguments: argparse.Namespace) -> int:
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    try:
+        warnings = load(arguments.config, os.environ).warnings
+    except SettingsError as error:
+        problems = error.problems
+    print(json.dumps({"problems": problems, "warnings": warnings}, indent=2))
+    return MISCONFIGURED if problems else FINE
 
 
 def _routes(arguments: argparse.Namespace) -> int:
@@ -93,6 +116,27 @@ def _routes(arguments: argparse.Namespace) -> int:
     else:
         _print(routes_table(routes).removesuffix("\n"))
     return FINE
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from gateway import explain  # noqa: PLC0415 - `check` need not load HTTP and rich
+    from gateway.explain import telling  # noqa: PLC0415 - as above
+
+    loaded = _load(arguments)
+    question = explain.Question(
+        arguments.method,
+        arguments.url,
+        arguments.user,
+        explain.read_claims(arguments.claims) if arguments.claims else None,
+        tuple(explain.read_field(each) for each in arguments.header),
+    )
+    logs.configure("error", loaded.settings.log_format)
+    told = asyncio.run(explain.explain(loaded, question))
+    if arguments.json:
+        print(telling.write_json(told))
+    else:
+        telling.tell(told)
+    return FINE if told.status is None else FAILED
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
@@ -198,4 +242,5 @@ _COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {
     "check": _check,
     "routes": _routes,
     "doctor": _doctor,
+    "explain": _explain,
 }

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent / "gateway"
 ROWS = (
     ("__main__",),
     ("cli",),
-    ("demo", "doctor"),
+    ("demo", "doctor", "explain"),
     ("app",),
     ("server", "admin", "settings"),
     ("pipeline",),
@@ -29,7 +29,7 @@ ROWS = (
 )
 RANK = {name: rank for rank, row in enumerate(ROWS) for name in row}
 FILES = sorted(ROOT.rglob("*.py"))
-SEES_SETTINGS = {"app", "cli", "doctor", "settings"}
+SEES_SETTINGS = {"app", "cli", "doctor", "explain", "settings"}
 
 
 def room(path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -162,6 +163,32 @@ async def test_check_finds_what_run_would(tmp_path):
 
     assert status == 2
     assert "isuer" in err
+
+
+async def test_check_for_programs(provider, upstream):
+    """``check --json`` has every problem and every warning, and no value of a secret."""
+    environ = settings(provider, upstream, PASSWORD_PARAM_TYPE="header,query")
+    status, out, err = await (await command("check", "--json", **environ)).ended()
+    wrong, told, _ = await (await command("check", "--json", CLIENT_SECRET="CANARY")).ended()
+
+    assert (status, err, wrong) == (0, "", 2)
+    assert json.loads(out)["problems"] == []
+    assert [each for each in json.loads(out)["warnings"] if "PASSWORD_PARAM_TYPE" in each]
+    assert [each for each in json.loads(told)["problems"] if "ISSUER" in each]
+    assert "CANARY" not in told
+
+
+async def test_explain_ends_with_the_verdict(provider, upstream):
+    """``explain`` ends with 0 for a request that goes on, with 1 for one that does not."""
+    environ = settings(provider, upstream)
+    asked = ("explain", "--json", "GET", "http://a.example/")
+    status, out, err = await (await command(*asked, "--user", "john", **environ)).ended()
+    refused, _, _ = await (await command(*asked, **environ)).ended()
+
+    assert (status, err, refused) == (0, "", 1)
+    assert json.loads(out)["status"] is None
+    assert provider.token_calls == []
+    assert upstream.requests == []
 
 
 @pytest.mark.parametrize("name", ["PORT", "ADMIN_PORT"])

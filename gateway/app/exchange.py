@@ -91,7 +91,7 @@ async def obtain_authenticators(
             challenge=Challenge("Basic", REALM),
             address_of=address_of,
         )
-        exchange = (authenticator,) if _places(settings) else ()
+        exchange = (authenticator,) if credential_places(settings) else ()
         bearer = bearer_authenticators(settings, tokens, carriers, REALM, address_of)
         return (*bearer, *exchange)
 
@@ -181,7 +181,8 @@ def token_request_plan(settings: Settings, client: Client) -> TokenRequestPlan:
     )
 
 
-def _places(settings: Settings) -> dict[str, tuple[str, ...]]:
+def credential_places(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """Return where credentials are looked for, by the method they are for."""
     places = {
         "password": settings.password_param_type,
         "client_credentials": settings.client_credentials_param_type,
@@ -193,7 +194,7 @@ def _carriers(settings: Settings) -> Carriers:
     def kinds(place: str) -> frozenset[Kind]:
         return frozenset(
             _KIND_OF_METHOD[method]
-            for method, places in _places(settings).items()
+            for method, places in credential_places(settings).items()
             if place in places
         )
 
@@ -208,7 +209,9 @@ def _carriers(settings: Settings) -> Carriers:
 
 def basic_mode(settings: Settings) -> Mode:
     """Return what a Basic pair means: with one method looked for in the header, that one."""
-    in_header = [method for method, places in _places(settings).items() if "header" in places]
+    in_header = [
+        method for method, places in credential_places(settings).items() if "header" in places
+    ]
     if in_header == ["password"]:
         return "password"
     if in_header == ["client_credentials"]:

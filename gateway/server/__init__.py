@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from gateway.authentication.preflight import WITHHELD
 from gateway.errors import (
     AuthenticationError,
     AuthorizationError,
@@ -25,7 +24,6 @@ from gateway.errors import (
     TooManyAttemptsError,
 )
 from gateway.forwarding.chunks import LAST_CHUNK, write_chunk
-from gateway.forwarding.headers import NOTHING, write_request_head
 from gateway.forwarding.upgrade import read_handshake
 from gateway.logs import AccessEntry, access_is_written, write_access
 from gateway.request import RequestHead, read_head
@@ -35,12 +33,12 @@ from gateway.server.deadlines import Patience, Stopwatch, Watch
 from gateway.server.door import Bounds, Door
 from gateway.server.protocol import ProxyProtocol, is_busy, is_upgrading, may_stay_open, why_left
 from gateway.server.relay import relay
+from gateway.server.sending import write_admitted_head
 from gateway.server.written import Written, reset
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator
 
-    from gateway.forwarding.headers import Forwarded
     from gateway.forwarding.upgrade import Handshake
     from gateway.forwarding.upstream import Forwarder, UpstreamResponse
     from gateway.pipeline import Admission, Pipeline
@@ -195,7 +193,7 @@ class ProxyServer(web.Server):
         forwarded = self._trusted.forwarded(request, head, journal.request_id)
         if admission.authentication is not None:
             self._tunnels.require_origin(head, forwarded.host)
-        data = _write_head(head, admission, forwarded, 0)
+        data = write_admitted_head(head, admission, forwarded, 0)
         written = await self._tunnels.answer(request, admission, data, handshake, journal)
         journal.cause = written.cause
         return written
@@ -215,31 +213,12 @@ class ProxyServer(web.Server):
         if content is None:
             content = body.take_arrived() if length != 0 else b""
         forwarded = self._trusted.forwarded(request, head, request_id)
-        data = _write_head(head, admission, forwarded, length)
+        data = write_admitted_head(head, admission, forwarded, length)
         chunked = length is None
         if content is None:
             return self._forwarder.forward(upstream, head.method, data, body, chunked=chunked)
         data += write_chunk(content) + LAST_CHUNK if chunked else content
         return self._forwarder.forward(upstream, head.method, data)
-
-
-def _write_head(
-    head: RequestHead, admission: Admission, forwarded: Forwarded, length: int | None
-) -> bytes:
-    authentication = admission.authentication
-    target = admission.preflight or (authentication.target if authentication else head.target)
-    return write_request_head(
-        head,
-        admission.route.upstream,
-        forwarded,
-        target=target,
-        access_token=admission.access_token,
-        body_length=length,
-        drop_referer=target is not head.target,
-        withheld=WITHHELD if admission.preflight else NOTHING,
-        reserved=admission.route.reserved,
-        told=admission.told.upstream if admission.told else b"",
-    )
 
 
 def _refuse(request: web.BaseRequest, error: GatewayError, journal: _Journal) -> Written:
