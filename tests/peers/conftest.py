@@ -85,6 +85,13 @@ def start_gateway(tmp_path: Path, httpbin: str) -> Iterator[StartGateway]:
         gateway.child.stop()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give every test of a counterpart the time its first start takes, whichever comes first."""
+    for item in items:
+        if item.get_closest_marker("peer") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(600))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
