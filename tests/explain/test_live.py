@@ -1,0 +1,49 @@
+"""What ``explain`` tells beside what a gateway with the same settings does."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.explain import Question, explain
+from gateway.settings import load
+from tests.fakes.caller import RawCaller, basic, request
+from tests.fakes.provider import FakeProvider
+from tests.fakes.upstream import RecordingUpstream
+from tests.journeys.running import RunningGateway
+
+CLAIMS = {"aud": ["orders"], "groups": ["staff"]}
+FIELDS = (("X-Consumer-Id", "1"), ("Accept", "*/*"), ("TE", "trailers"), ("Forwarded", "for=x"))
+
+
+@pytest.mark.parametrize(
+    ("target", "rules"),
+    [
+        pytest.param("/a?b=c", {"AUDIENCE_REQUIRED": "orders"}, id="allowed"),
+        pytest.param("/a", {"UPSTREAM_HEADERS": "X-Groups=groups"}, id="told"),
+        pytest.param("/a", {"GROUPS_REQUIRED": "admins"}, id="denied"),
+        pytest.param("/a", {"SCOPES_REQUIRED": "none-such"}, id="scope"),
+    ],
+)
+async def test_explained_as_lived(target, rules):
+    """Status, challenges and the names of the fields sent on are those of the running gateway."""
+    async with FakeProvider() as provider, RecordingUpstream() as upstream:
+        provider.claims = CLAIMS
+        environ = {
+            "ISSUER": provider.issuer,
+            "CLIENT_ID": provider.client_id,
+            "CLIENT_SECRET": provider.client_secret,
+            "UPSTREAM_URL": upstream.url,
+            **rules,
+        }
+        async with RunningGateway(**environ) as gateway, RawCaller(gateway.port) as caller:
+            lived = await caller.send(request("GET", target, [basic("john", "doe"), *FIELDS]))
+        question = Question("GET", f"http://gateway.test{target}", "john", CLAIMS, FIELDS)
+        told = await explain(load(None, environ), question)
+
+    assert (told.status or 200) == lived.status
+    if told.status is not None:
+        assert list(told.challenges) == [v.decode() for v in lived.values(b"www-authenticate")]
+        return
+    names = {line.partition(":")[0].lower() for line in told.added}
+    kept = {name.lower() for name, _ in FIELDS} - {name.lower() for name in told.removed}
+    assert {name.decode().lower() for name, _ in upstream.requests[0].headers} == names | kept
