@@ -1,4 +1,4 @@
-"""The certificate the proxy port shows, and which TLS it speaks (RFC 8446, RFC 9325).
+"""The certificates the gateway shows, and which TLS the proxy port speaks (RFC 8446, RFC 9325).
 
 Rule: a certificate that is not usable never replaces one that is.
 """
@@ -68,6 +68,15 @@ def _read(cert_file: Path, key_file: Path | None) -> ssl.SSLContext:
     context.set_alpn_protocols(["http/1.1"])
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.sslobject_class = _Handshake
+    show_certificate(context, cert_file, key_file)
+    return context
+
+
+def show_certificate(context: ssl.SSLContext, cert_file: Path, key_file: Path | None) -> None:
+    """Have ``context`` show this certificate; files that are not usable raise an error.
+
+    ``key_file`` may be ``None`` when the key is in ``cert_file``. Raises ``CertificateError``.
+    """
     try:
         _require_plain_key(cert_file, key_file)
         context.load_cert_chain(cert_file, key_file, password=lambda: "")
@@ -79,7 +88,6 @@ def _read(cert_file: Path, key_file: Path | None) -> ssl.SSLContext:
         ) from exc
     except OSError as exc:
         raise CertificateError(f"a file cannot be read ({exc.strerror})") from exc
-    return context
 
 
 def _require_plain_key(cert_file: Path, key_file: Path | None) -> None:
@@ -93,5 +101,5 @@ def _require_plain_key(cert_file: Path, key_file: Path | None) -> None:
         raise CertificateError(
             "there is no private key in the file"
             if key_file is not None
-            else "the file holds no private key; add it there, or name its file in TLS_KEY_FILE"
+            else "the file holds no private key; add it there, or set the KEY_FILE beside it"
         )

@@ -89,9 +89,10 @@ def test_wrong(files, certificate, key, told):
     with pytest.raises(CertificateError, match="^" + told.replace("(", r"\(").replace(")", r"\)")):
         ServerCertificate(cert_file, key_file)
 
-    environ = {**GOOD, "TLS_CERT_FILE": str(cert_file), "TLS_KEY_FILE": str(key_file)}
-    (problem,) = problems(environ)
-    assert problem.startswith(f"TLS_CERT_FILE: {told}")
+    for whose in ("TLS", "UPSTREAM"):
+        environ = {f"{whose}_CERT_FILE": str(cert_file), f"{whose}_KEY_FILE": str(key_file)}
+        (problem,) = problems(GOOD | environ)
+        assert problem.startswith(f"{whose}_CERT_FILE: {told}")
 
 
 def test_key_is_nowhere(files):
@@ -102,12 +103,13 @@ def test_key_is_nowhere(files):
     assert problem.startswith("TLS_CERT_FILE: the file holds no private key; add it there")
 
 
-def test_key_without_certificate(files):
+@pytest.mark.parametrize("whose", ["TLS", "UPSTREAM"])
+def test_key_without_certificate(files, whose):
     """A key alone serves nothing."""
     _, key_file = files(None, pem(KEY))
 
-    assert problems({**GOOD, "TLS_KEY_FILE": str(key_file)}) == (
-        "TLS_KEY_FILE: it needs TLS_CERT_FILE: the certificate in PEM",
+    assert problems({**GOOD, f"{whose}_KEY_FILE": str(key_file)}) == (
+        f"{whose}_KEY_FILE: it needs {whose}_CERT_FILE: the certificate in PEM",
     )
 
 

@@ -97,6 +97,8 @@ def _upstream(plan: RoutePlan) -> Upstream:
         timeout=settings.upstream_timeout,
         connect_timeout=settings.upstream_connect_timeout,
         ca_file=settings.upstream_ca_file,
+        cert_file=settings.upstream_cert_file,
+        key_file=settings.upstream_key_file,
         preserve_host=plan.preserve_host,
     )
 

@@ -110,9 +110,12 @@ class UpstreamPool:
 
     async def _open(self, make: Callable[[], C]) -> C:
         upstream = self._upstream
-        _, connection = await self._loop.create_connection(
-            make, upstream.host, upstream.port, ssl=self._tls
-        )
+        if upstream.socket:
+            _, connection = await self._loop.create_unix_connection(make, upstream.socket)
+        else:
+            _, connection = await self._loop.create_connection(
+                make, upstream.host, upstream.port, ssl=self._tls
+            )
         return connection
 
     @property

@@ -13,6 +13,7 @@ from gateway.errors import ConfigurationError, UpstreamError, UpstreamTimeoutErr
 from gateway.forwarding.chunks import LAST_CHUNK, write_chunk
 from gateway.forwarding.pool import DEFAULT_LIMITS, PoolLimits, UpstreamPool
 from gateway.forwarding.upgrade import SwitchingConnection
+from gateway.tls import show_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -92,6 +93,7 @@ class Forwarder:
         self._timeout = timeout
         self._limits = limits
         self._connect_timeout = connect_timeout
+        self._ca_file = ca_file
         self._tls = _tls_context(ca_file)
         self._loop = asyncio.get_running_loop()
         # By identity: to hash one takes a microsecond. Who is in here lives at least as long.
@@ -171,10 +173,15 @@ class Forwarder:
         return pool
 
     def _open_pool(self, upstream: Upstream) -> UpstreamPool:
+        tls = self._tls
+        if upstream.ca_file is not None or upstream.cert_file is not None:
+            tls = _tls_context(upstream.ca_file or self._ca_file)
+        if upstream.cert_file is not None:
+            show_certificate(tls, upstream.cert_file, upstream.key_file)
         return UpstreamPool(
             upstream,
             connect_timeout=upstream.connect_timeout or self._connect_timeout,
-            tls=self._tls if upstream.ca_file is None else _tls_context(upstream.ca_file),
+            tls=tls,
             limits=self._limits,
         )
 

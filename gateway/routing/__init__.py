@@ -31,7 +31,8 @@ class Upstream:
     """Where a route's requests go: an origin (RFC 6454) and a path prefix without final slash.
 
     Times are in seconds; what is ``None`` is as the forwarder has it. ``stripped`` is the begin of
-    the caller's path that is not sent on; with ``preserve_host`` the caller's ``Host`` is.
+    the caller's path that is not sent on; with ``preserve_host`` the caller's ``Host`` is. A
+    ``socket`` is a Unix socket to connect to in place of ``host`` and ``port``.
     """
 
     scheme: str
@@ -41,6 +42,9 @@ class Upstream:
     timeout: float | None = None
     connect_timeout: float | None = None
     ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    socket: str = ""
     stripped: bytes = b""
     preserve_host: bool = False
     host_field: bytes = field(init=False, compare=False)
@@ -55,7 +59,8 @@ class Upstream:
     @property
     def way(self) -> tuple[object, ...]:
         """What a connection there depends on."""
-        return (self.scheme, self.host, self.port, self.connect_timeout, self.ca_file)
+        place = (self.scheme, self.host, self.port, self.socket)
+        return (*place, self.connect_timeout, self.ca_file, self.cert_file, self.key_file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +101,22 @@ class Route:
     identity: Identity | None = None
 
 
+# nginx's spelling of a Unix socket and a path prefix.
+_UNIX = re.compile(r"http://unix:(?P<socket>/[^:?#\0]*[^:?#/\0])(:(?P<prefix>/[!-~]*))?")
+
+
 def read_upstream(url: str) -> Upstream:
-    """Return the upstream an ``http`` or ``https`` URL names; raise ``ConfigurationError``."""
+    """Return the upstream a URL names; any other text raises ``ConfigurationError``.
+
+    It is ``http`` or ``https`` with a host, or ``http://unix:`` with the absolute path of a Unix
+    socket and perhaps another colon and a path prefix.
+    """
+    if url.startswith(("http://unix:/", "https://unix:/")):
+        found = _UNIX.fullmatch(url)
+        if found is None:
+            raise ConfigurationError("write a Unix socket as http://unix:/path or with :/prefix")
+        prefix = _read_prefix(found["prefix"] or "")
+        return Upstream("http", "localhost", 80, prefix, socket=found["socket"])
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").encode("idna").decode("ascii")
@@ -108,6 +127,10 @@ def read_upstream(url: str) -> Upstream:
         raise ConfigurationError("an upstream is an http:// or https:// URL with a host")
     if parts.username is not None or parts.query or parts.fragment:
         raise ConfigurationError("the URL of an upstream holds a scheme, a host, a port and a path")
-    if not _PATH.fullmatch(parts.path) or {".", ".."} & set(parts.path.split("/")):
+    return Upstream(parts.scheme, host, port, _read_prefix(parts.path))
+
+
+def _read_prefix(path: str) -> bytes:
+    if not _PATH.fullmatch(path) or {".", ".."} & set(path.split("/")):
         raise ConfigurationError("the path of an upstream is plain: no spaces, no dot segments")
-    return Upstream(parts.scheme, host, port, parts.path.rstrip("/").encode("ascii"))
+    return path.rstrip("/").encode("ascii")

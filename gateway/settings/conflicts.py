@@ -32,6 +32,7 @@ def read_conflicts(settings: Settings) -> Iterator[Conflict]:
         yield ("issuer",), "it is required: the issuer identifier of the provider"
     if not settings.upstream_url:
         yield ("upstream_url",), "it is required: where requests go"
+    yield from listener.read_upstream_conflicts(settings)
     if public:
         return
     yield from _missing(settings)

@@ -1,12 +1,13 @@
-"""What the listener needs: its certificate, and what is wrong with it."""
+"""The certificates shown to callers and to upstreams, and what is wrong with them."""
 
 from __future__ import annotations
 
+import ssl
 import sys
 from typing import TYPE_CHECKING
 
 from gateway.provider.client_files import is_public_key_file
-from gateway.tls import CertificateError, ServerCertificate
+from gateway.tls import CertificateError, ServerCertificate, show_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,9 +34,25 @@ def read_conflicts(settings: Settings) -> Iterator[Conflict]:
         yield ("tls_cert_file", "tls_key_file"), str(exc)
 
 
+def read_upstream_conflicts(settings: Settings) -> Iterator[Conflict]:
+    """Yield what is wrong with the certificate that is shown to an upstream."""
+    cert_file, key_file = settings.upstream_cert_file, settings.upstream_key_file
+    if cert_file is None:
+        if key_file is not None:
+            yield (
+                ("upstream_key_file", "upstream_cert_file"),
+                "it needs UPSTREAM_CERT_FILE: the certificate in PEM",
+            )
+        return
+    try:
+        show_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), cert_file, key_file)
+    except CertificateError as exc:
+        yield ("upstream_cert_file", "upstream_key_file"), str(exc)
+
+
 def read_warnings(settings: Settings) -> Iterator[Conflict]:
     """Yield what works and yet should be known."""
-    for name in ("tls_cert_file", "tls_key_file"):
+    for name in ("tls_cert_file", "tls_key_file", "upstream_cert_file", "upstream_key_file"):
         path = getattr(settings, name)
         if path is not None and is_public_key_file(path):
             yield (name,), "every user of this machine can read the file"

@@ -14,6 +14,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import SecretStr
 
+from gateway.errors import ConfigurationError
+from gateway.routing import read_upstream
 from gateway.token_cache.address import read_redis_url
 from gateway.token_cache.sealing import MIN_SECRET_BYTES
 
@@ -213,8 +215,13 @@ def read_resource(value: str) -> str:
 
 
 def read_upstream_url(value: str) -> str:
-    """Return the URL of the upstream."""
-    read_url(value, ("http", "https"))
+    """Return the URL of the upstream, which may be a Unix socket."""
+    if "://unix:/" not in value:
+        read_url(value, ("http", "https"))
+    try:
+        read_upstream(value)
+    except ConfigurationError as exc:
+        raise ValueError(str(exc)) from None
     return value
 
 

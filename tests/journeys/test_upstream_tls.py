@@ -69,6 +69,46 @@ async def test_https_upstream_with_bad_certificate(start_gateway, call, authorit
         assert [] == upstream.requests
 
 
+@pytest.fixture
+def own(tmp_path):
+    """Write a certificate of the gateway's own, with its key; return its authority and the file."""
+    authority, file = trustme.CA(), tmp_path / "own.pem"
+    certificate = authority.issue_cert("gateway.example")
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(file))
+    return authority, file
+
+
+@pytest.mark.parametrize(
+    ("shown", "status"),
+    [
+        pytest.param("own", 200, id="shown"),
+        pytest.param("own-with-key-file", 200, id="key-apart"),
+        pytest.param("none", 502, id="none"),
+        pytest.param("another", 502, id="of-another-authority"),
+    ],
+)
+async def test_client_certificate(start_gateway, call, authority, own, tmp_path, shown, status):
+    """UPSTREAM_CERT_FILE: an upstream that asks for a certificate gets the gateway's."""
+    ca, file = authority
+    trusted, cert_file = own
+    context = server_context(ca.issue_cert("127.0.0.1"))
+    context.verify_mode = ssl.CERT_REQUIRED
+    (trusted if shown != "another" else trustme.CA()).configure_trust(context)
+    settings = {"UPSTREAM_CA_FILE": str(file), "UPSTREAM_CERT_FILE": str(cert_file)}
+    if shown == "own-with-key-file":
+        settings["UPSTREAM_KEY_FILE"] = str(cert_file)
+    if shown == "none":
+        del settings["UPSTREAM_CERT_FILE"]
+    async with RecordingUpstream(ssl_context=context) as upstream:
+        gateway = await start_gateway(UPSTREAM_URL=upstream.url, **settings)
+        caller = await call(gateway)
+
+        seen = await caller.send(GET)
+
+        assert status == seen.status
+        assert (status == 200) is bool(upstream.requests)
+
+
 async def test_http_upstream_where_https_is_expected(start_gateway, call):
     """F17: an upstream that does not speak TLS is 502."""
 

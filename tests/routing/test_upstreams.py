@@ -13,6 +13,15 @@ UPSTREAMS = {
     "https://api.example/v1/": (Upstream("https", "api.example", 443, b"/v1"), b"api.example"),
     "https://api.example:80": (Upstream("https", "api.example", 80, b""), b"api.example:80"),
     "http://[2001:db8::1]:81/a": (Upstream("http", "2001:db8::1", 81, b"/a"), b"[2001:db8::1]:81"),
+    "http://unix:8080": (Upstream("http", "unix", 8080, b""), b"unix:8080"),
+    "http://unix:/run/app.sock": (
+        Upstream("http", "localhost", 80, b"", socket="/run/app.sock"),
+        b"localhost",
+    ),
+    "http://unix:/run/app.sock:/v1/": (
+        Upstream("http", "localhost", 80, b"/v1", socket="/run/app.sock"),
+        b"localhost",
+    ),
     "http://bücher.example": (
         Upstream("http", "xn--bcher-kva.example", 80, b""),
         b"xn--bcher-kva.example",
@@ -42,6 +51,13 @@ def test_upstream(url, upstream, host):
         "http://a/?x",
         "http://a/#x",
         "http://a/../b",
+        "https://unix:/run/app.sock",
+        "http://unix:/",
+        "http://unix:/run/",
+        "http://unix:/run/app.sock:",
+        "http://unix:/run/app.sock:v1",
+        "http://unix:/run/app.sock:/../a",
+        "http://unix:/run/app.sock?x",
         "http://" + "\u00fc" * 64,
     ],
 )

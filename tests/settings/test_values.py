@@ -93,6 +93,8 @@ def test_defaults() -> None:
         "failed_logins_spacing": 1.1,
         "upstream_url": "http://httpbin:8080",
         "upstream_ca_file": None,
+        "upstream_cert_file": None,
+        "upstream_key_file": None,
         "upstream_timeout": 60,
         "upstream_connect_timeout": 5,
         "websockets": True,

@@ -26,7 +26,9 @@ class DefaultUpstream(BaseModel):
     """The upstream of routes that name none."""
 
     upstream_url: Annotated[str, AfterValidator(values.read_upstream_url)] = Field(
-        "", description="Where requests go; a path in it is put before theirs. Required."
+        "",
+        description="Where requests go; a path in it is put before theirs. A Unix socket is "
+        "`http://unix:/run/app.sock`, with a path `http://unix:/run/app.sock:/path`. Required.",
     )
 
 
@@ -35,6 +37,14 @@ class UpstreamCalls(BaseModel):
 
     upstream_ca_file: CaFile | None = Field(
         None, description="PEM file with the trust anchors for the upstream. Unset: the system's."
+    )
+    upstream_cert_file: Path | None = Field(
+        None,
+        description="PEM certificate shown to the upstream, with its key unless that is in "
+        "`UPSTREAM_KEY_FILE`. Unset: none.",
+    )
+    upstream_key_file: Path | None = Field(
+        None, description="PEM private key of that certificate, without a passphrase."
     )
     upstream_timeout: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)] = Field(
         60.0, description="Seconds until the upstream's response head."
