@@ -1,4 +1,4 @@
-"""The certificates the gateway shows, and which TLS the proxy port speaks (RFC 8446, RFC 9325).
+"""The certificates the gateway shows and believes, and which TLS it speaks (RFC 8446, RFC 9325).
 
 Rule: a certificate that is not usable never replaces one that is.
 """
@@ -69,6 +69,19 @@ def _read(cert_file: Path, key_file: Path | None) -> ssl.SSLContext:
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.sslobject_class = _Handshake
     show_certificate(context, cert_file, key_file)
+    return context
+
+
+def client_context(ca_file: Path | None) -> ssl.SSLContext:
+    """Return how servers are spoken to; ``None`` trusts what the system trusts.
+
+    A file without certificates raises ``CertificateError``.
+    """
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as exc:
+        raise CertificateError(f"{ca_file} holds no usable CA certificates") from exc
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
 

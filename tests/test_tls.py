@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from gateway.tls import CertificateError, ServerCertificate
+from gateway.tls import CertificateError, ServerCertificate, client_context
 from tests.provider.certificates import self_signed
 from tests.settings.environments import GOOD, problems
 
@@ -55,6 +55,15 @@ def test_good(files, certificate, key):
     certificate = ServerCertificate(cert_file, None if key is None else key_file)
 
     assert len(certificate.context.get_ciphers()) > 0
+
+
+def test_no_trust_anchors(tmp_path):
+    """A file without certificates is no set of trust anchors."""
+    file = tmp_path / "ca.pem"
+    file.write_text("nothing")
+
+    with pytest.raises(CertificateError, match="holds no usable CA certificates"):
+        client_context(file)
 
 
 ENCRYPTED = BestAvailableEncryption(b"CANARY")

@@ -163,7 +163,6 @@ def _forwarder(settings: Settings) -> Forwarder:
     return Forwarder(
         timeout=settings.upstream_timeout,
         connect_timeout=settings.upstream_connect_timeout,
-        ca_file=settings.upstream_ca_file,
         limits=pool_limits(settings),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.app.exchange import obtain_authenticators
@@ -10,8 +10,9 @@ from gateway.app.identities import obtain_identity, reserved_names
 from gateway.app.preflights import open_preflights
 from gateway.app.providers import OpenProvider, joined_key_set, obtain_provider
 from gateway.app.token_exchange import obtain_token_exchange
+from gateway.app.upstreams import obtain_upstream
 from gateway.authorization import ClaimRule, Policy, Requirement
-from gateway.routing import Route, read_upstream
+from gateway.routing import Route
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from gateway.authentication import Authenticator
     from gateway.provider.client import Provider
     from gateway.request import RequestHead
-    from gateway.routing import Upstream
     from gateway.settings import RoutePlan, Settings
 
 
@@ -69,7 +69,7 @@ async def compose_routes(
         routes.append(
             Route(
                 plan.name,
-                _upstream(plan),
+                await obtain_upstream(plan, parts),
                 authenticators,
                 policy_of(plan.settings),
                 plan.reach,
@@ -88,19 +88,6 @@ def _note(providers: dict[str, OpenProvider], plan: RoutePlan, provider: OpenPro
     if all(each.provider is not provider.provider for each in providers.values()):
         name = plan.provider
         providers[f"{name} ({plan.name})" if name in providers else name] = provider
-
-
-def _upstream(plan: RoutePlan) -> Upstream:
-    settings = plan.settings
-    return replace(
-        read_upstream(settings.upstream_url),
-        timeout=settings.upstream_timeout,
-        connect_timeout=settings.upstream_connect_timeout,
-        ca_file=settings.upstream_ca_file,
-        cert_file=settings.upstream_cert_file,
-        key_file=settings.upstream_key_file,
-        preserve_host=plan.preserve_host,
-    )
 
 
 def policy_of(settings: Settings) -> Policy:

@@ -48,12 +48,12 @@ class UpstreamPool:
         upstream: Upstream,
         *,
         connect_timeout: float,
-        tls: ssl.SSLContext | None,
         limits: PoolLimits = DEFAULT_LIMITS,
     ) -> None:
         self._upstream = upstream
         self._connect_timeout = connect_timeout
-        self._tls = tls if upstream.scheme == "https" else None
+        # Without a context of its own asyncio's: https is never spoken in the clear.
+        self._tls = (upstream.tls or True) if upstream.scheme == "https" else None
         self._idle_timeout = limits.idle_timeout
         self._lifetime = limits.lifetime
         self._max_connections = limits.connections
@@ -117,6 +117,11 @@ class UpstreamPool:
                 make, upstream.host, upstream.port, ssl=self._tls
             )
         return connection
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is under way on a connection, or waits for one."""
+        return bool(self._busy or self._opening or self._waiting)
 
     @property
     def _is_full(self) -> bool:

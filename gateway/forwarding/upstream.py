@@ -6,18 +6,15 @@ Rule: a request of which a byte was sent is never sent again (RFC 9110 §9.2.2).
 from __future__ import annotations
 
 import asyncio
-import ssl
 from typing import TYPE_CHECKING, Protocol
 
-from gateway.errors import ConfigurationError, UpstreamError, UpstreamTimeoutError
+from gateway.errors import UpstreamError, UpstreamTimeoutError
 from gateway.forwarding.chunks import LAST_CHUNK, write_chunk
 from gateway.forwarding.pool import DEFAULT_LIMITS, PoolLimits, UpstreamPool
 from gateway.forwarding.upgrade import SwitchingConnection
-from gateway.tls import show_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from gateway.forwarding.connection import UpstreamConnection
     from gateway.forwarding.headers import ResponseHead
@@ -79,7 +76,7 @@ class SwitchResponse(UpstreamResponse):
 class Forwarder:
     """Sends requests to upstreams, one pool of connections each; times are in seconds.
 
-    They and the trust anchors are for the upstreams that say nothing of their own.
+    They are for the upstreams that say nothing of their own.
     """
 
     def __init__(
@@ -87,14 +84,11 @@ class Forwarder:
         *,
         timeout: float,
         connect_timeout: float,
-        ca_file: Path | None,
         limits: PoolLimits = DEFAULT_LIMITS,
     ) -> None:
         self._timeout = timeout
         self._limits = limits
         self._connect_timeout = connect_timeout
-        self._ca_file = ca_file
-        self._tls = _tls_context(ca_file)
         self._loop = asyncio.get_running_loop()
         # By identity: to hash one takes a microsecond. Who is in here lives at least as long.
         self._pools: dict[int, tuple[UpstreamPool, Upstream]] = {}
@@ -155,8 +149,11 @@ class Forwarder:
 
     def keep(self, upstreams: Iterable[Upstream]) -> None:
         """Forget every upstream but these; connections that lead to the same place are kept."""
-        kept = {id(each) for each in upstreams}
+        kept = {id(each): each.way for each in upstreams}
         self._pools = {key: known for key, known in self._pools.items() if key in kept}
+        for way in self._by_way.keys() - kept.values():
+            if not self._by_way[way].busy:
+                self._by_way.pop(way).close()
 
     def close(self) -> None:
         """Close every connection at once."""
@@ -173,15 +170,9 @@ class Forwarder:
         return pool
 
     def _open_pool(self, upstream: Upstream) -> UpstreamPool:
-        tls = self._tls
-        if upstream.ca_file is not None or upstream.cert_file is not None:
-            tls = _tls_context(upstream.ca_file or self._ca_file)
-        if upstream.cert_file is not None:
-            show_certificate(tls, upstream.cert_file, upstream.key_file)
         return UpstreamPool(
             upstream,
             connect_timeout=upstream.connect_timeout or self._connect_timeout,
-            tls=tls,
             limits=self._limits,
         )
 
@@ -222,12 +213,3 @@ def _failure(upload: asyncio.Task[None] | None) -> BaseException | None:
 def _end(upload: asyncio.Task[None] | None) -> None:
     if upload is not None and not upload.done():
         upload.cancel()
-
-
-def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-    except (OSError, ssl.SSLError) as exc:
-        raise ConfigurationError(f"{ca_file} holds no usable CA certificates") from exc
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context

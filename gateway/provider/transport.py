@@ -5,7 +5,6 @@ Rule: aiohttp's exceptions end here. Their texts hold URLs and header fields, so
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -19,8 +18,10 @@ from gateway.errors import (
     ProviderUnavailableError,
 )
 from gateway.provider.client_files import ClientFileError, load_certificate
+from gateway.tls import client_context
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterable
     from pathlib import Path
 
@@ -212,11 +213,7 @@ def _read_max_age(values: Iterable[str]) -> int | None:
 def _tls_context(
     ca_file: Path | None, cert_file: Path | None, key_file: Path | None
 ) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=ca_file)
-    except (OSError, ssl.SSLError) as exc:
-        raise ConfigurationError(f"{ca_file} holds no usable CA certificates") from exc
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context = client_context(ca_file)
     if cert_file is not None:
         try:
             load_certificate(context, cert_file, key_file)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from gateway.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import ssl
 
     from gateway.authentication import Authenticator
     from gateway.authentication.preflight import OpenPreflights
@@ -32,7 +32,8 @@ class Upstream:
 
     Times are in seconds; what is ``None`` is as the forwarder has it. ``stripped`` is the begin of
     the caller's path that is not sent on; with ``preserve_host`` the caller's ``Host`` is. A
-    ``socket`` is a Unix socket to connect to in place of ``host`` and ``port``.
+    ``socket`` is a Unix socket to connect to in place of ``host`` and ``port``. ``tls`` is whom to
+    believe there over https, and what to show.
     """
 
     scheme: str
@@ -41,9 +42,7 @@ class Upstream:
     path_prefix: bytes
     timeout: float | None = None
     connect_timeout: float | None = None
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
+    tls: ssl.SSLContext | None = None
     socket: str = ""
     stripped: bytes = b""
     preserve_host: bool = False
@@ -60,7 +59,7 @@ class Upstream:
     def way(self) -> tuple[object, ...]:
         """What a connection there depends on."""
         place = (self.scheme, self.host, self.port, self.socket)
-        return (*place, self.connect_timeout, self.ca_file, self.cert_file, self.key_file)
+        return (*place, self.connect_timeout, self.tls)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,13 @@ from gateway.settings.model.routes import ProviderSettings, RouteSettings
 
 APP = Path(__file__).parents[2] / "gateway" / "app"
 
-# Where the settings of the whole gateway are read, and what may be among them: the times and
-# trust anchors of upstreams that have none of their own.
+# Where the settings of the whole gateway are read, and what may be among them: the times
+# of upstreams that have none of their own.
 WHOLE = sorted(set(APP.glob("*.py")) - {APP / name for name in (
     "callers.py", "exchange.py", "preflights.py", "providers.py", "routes.py", "store.py",
-    "turns.py", "parts.py", "token_exchange.py", "identities.py",
+    "turns.py", "parts.py", "token_exchange.py", "identities.py", "upstreams.py",
 )})  # fmt: skip
-DEFAULTS = {"upstream_timeout", "upstream_connect_timeout", "upstream_ca_file"}
+DEFAULTS = {"upstream_timeout", "upstream_connect_timeout"}
 OF_ROUTES = RouteSettings.model_fields.keys() | ProviderSettings.model_fields.keys()
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from gateway.errors import ConfigurationError, UpstreamError, UpstreamTimeoutError
+from gateway.errors import UpstreamError, UpstreamTimeoutError
 from gateway.forwarding.pool import MAX_IDLE, PoolLimits, UpstreamPool
 from gateway.forwarding.upstream import Forwarder
 from gateway.routing import read_upstream
@@ -37,7 +37,7 @@ def pool_of(upstream):
     pools = []
 
     def make(**how):
-        how = {"connect_timeout": 5, "tls": None, **how}
+        how = {"connect_timeout": 5, **how}
         pools.append(UpstreamPool(read_upstream(upstream.url), **how))
         return pools[-1]
 
@@ -49,7 +49,7 @@ def pool_of(upstream):
 @pytest.fixture
 async def forwarder():
     """Return a forwarder with a short patience."""
-    forwarder = Forwarder(timeout=0.2, connect_timeout=5, ca_file=None)
+    forwarder = Forwarder(timeout=0.2, connect_timeout=5)
     yield forwarder
     forwarder.close()
 
@@ -300,12 +300,3 @@ async def test_cancelled_connect_and_read(forwarder, upstream):
     with pytest.raises(asyncio.CancelledError):
         await task
     await until(lambda: upstream.open_connections == 0)
-
-
-async def test_no_certificates(tmp_path):
-    """A file without certificates is a configuration error."""
-    file = tmp_path / "ca.pem"
-    file.write_text("nothing")
-
-    with pytest.raises(ConfigurationError):
-        Forwarder(timeout=1, connect_timeout=1, ca_file=file)

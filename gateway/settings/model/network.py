@@ -36,12 +36,14 @@ class UpstreamCalls(BaseModel):
     """How the upstream is called; each may be said again for a route."""
 
     upstream_ca_file: CaFile | None = Field(
-        None, description="PEM file with the trust anchors for the upstream. Unset: the system's."
+        None,
+        description="PEM file with the trust anchors for the upstream. SIGHUP reads it again. "
+        "Unset: the system's.",
     )
     upstream_cert_file: Path | None = Field(
         None,
         description="PEM certificate shown to the upstream, with its key unless that is in "
-        "`UPSTREAM_KEY_FILE`. Unset: none.",
+        "`UPSTREAM_KEY_FILE`. SIGHUP reads both again. Unset: none.",
     )
     upstream_key_file: Path | None = Field(
         None, description="PEM private key of that certificate, without a passphrase."
