@@ -27,11 +27,16 @@ if TYPE_CHECKING:
 
 
 def open_verifier(
-    settings: Settings, provider: OpenProvider, store: Store, *, user_info: bool
+    settings: Settings,
+    provider: OpenProvider,
+    store: Store,
+    *,
+    user_info: bool,
+    id_tokens: bool = False,
 ) -> Verifier:
     """Return what verifies tokens; only a client of the gateway's own can ask about them.
 
-    With ``user_info`` it asks for more claims of users.
+    With ``user_info`` it asks for more claims of users, with ``id_tokens`` it has their ID tokens.
     """
     client = provider.own.client
     return Verifier(
@@ -40,6 +45,7 @@ def open_verifier(
         pseudonym=store.pseudonyms().of,
         introspector=Introspector(provider.provider, client) if client.client_id else None,
         user_info=UserInfo(provider.provider) if user_info else None,
+        id_tokens=id_tokens,
     )
 
 

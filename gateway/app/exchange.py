@@ -71,7 +71,8 @@ async def obtain_authenticators(
 
     ``address_of`` tells the address refused logins and tokens are counted for.
     """
-    key = made_of(settings, (*_KEPT_WITH, *_ASKED_WITH), EXCHANGE, provider.key)
+    wants = _wants_id_tokens(settings)
+    key = made_of(settings, (*_KEPT_WITH, *_ASKED_WITH), EXCHANGE, wants, provider.key)
     exchanges = await parts.obtain(key, lambda stack: _open(settings, provider, store, stack))
     tokens = await parts.obtain(
         made_of(settings, ("auth_methods",), EXCHANGE, "tokens", key),
@@ -123,7 +124,13 @@ async def _open(
     registration = _registration(issuer, settings.client_id)
     store.registrations[registration] = requests
     owners = partial(store.keys.owners, issuer)
-    verifier = open_verifier(settings, provider, store, user_info=settings.search_user_info)
+    verifier = open_verifier(
+        settings,
+        provider,
+        store,
+        user_info=settings.search_user_info,
+        id_tokens=_wants_id_tokens(settings),
+    )
     entries = Entries(
         store.memory,
         store.redis,
@@ -177,8 +184,16 @@ def token_request_plan(settings: Settings, client: Client) -> TokenRequestPlan:
         client_credentials_scopes=settings.client_credentials_scopes,
         extra=extra,
         tells_address=settings.idp_tell_caller_address,
-        kept_for=tuple((name, f"{getattr(settings, name):g}") for name in _KEPT_WITH),
+        kept_for=(
+            *((name, f"{getattr(settings, name):g}") for name in _KEPT_WITH),
+            *((("id_tokens", "1"),) if _wants_id_tokens(settings) else ()),
+        ),
     )
+
+
+def _wants_id_tokens(settings: Settings) -> bool:
+    """Tell whether ID tokens are kept; who wants none logs in apart, and has none in memory."""
+    return bool(settings.upstream_id_token_header)
 
 
 def credential_places(settings: Settings) -> dict[str, tuple[str, ...]]:

@@ -56,6 +56,7 @@ def _identity(settings: Settings) -> Identity:
         upstream=settings.upstream_headers,
         downstream=settings.downstream_headers,
         token=_token(settings.upstream_access_token_header),
+        id_token=settings.upstream_id_token_header,
         introspected=settings.upstream_introspection_header,
         user_info=settings.upstream_user_info_header,
         scopes=settings.scopes_claim if settings.authenticated_headers else "",

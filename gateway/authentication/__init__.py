@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gateway.identity import Told
     from gateway.oauth.claims import Claims
     from gateway.oauth.credentials import Challenge
+    from gateway.oauth.id_token import IDToken
     from gateway.request import Body, RequestHead
 
 
@@ -30,8 +31,8 @@ class Principal:
 
     ``thumbprint`` names the key that verified the token (RFC 7638; empty where the provider was
     asked instead), ``grant`` how the token was obtained, ``user`` the caller as a keyed pseudonym,
-    ``owners`` the pseudonyms a purge goes by; ``expires_at`` is in seconds. ``told`` keeps what
-    upstreams are told about the principal.
+    ``owners`` the pseudonyms a purge goes by; ``expires_at`` is in seconds. ``id_token`` is there
+    where upstreams get one, ``told`` keeps what they are told about the principal.
     """
 
     claims: Claims = field(repr=False)
@@ -41,6 +42,7 @@ class Principal:
     grant: str
     user: str
     owners: tuple[bytes, ...] = field(default=(), repr=False)
+    id_token: IDToken | None = field(default=None, repr=False)
     told: dict[object, Told] = field(default_factory=dict, init=False, repr=False, compare=False)
 
 

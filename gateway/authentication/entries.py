@@ -63,9 +63,8 @@ class Outcome:
 
     def write(self) -> bytes:
         """Write the outcome for Redis; ``read`` reads it back."""
-        token_set = replace(self.token_set, id_token=None)
         head = f"{self.grant} {self.exchanged_at!r} {self.registration}\n"
-        return head.encode("ascii") + token_set.write()
+        return head.encode("ascii") + self.token_set.write()
 
     @classmethod
     def read(cls, data: bytes) -> Outcome:
@@ -140,7 +139,9 @@ class Entries:
         if not self._keep(key, entry, ticket, now) or self._stored is None:
             return entry, False
         aliases = entry.owners[len(ticket.owners) :]
-        written = replace(outcome, registration=self._registration).write()
+        written = replace(
+            outcome, token_set=_kept(outcome, entry), registration=self._registration
+        ).write()
         stored = await self._stored.store(key, written, entry.until, now, ticket, aliases=aliases)
         return entry, stored
 
@@ -189,3 +190,9 @@ class Entries:
     def when_renewable(self, callback: Callable[[bytes, Entry, float], None]) -> None:
         """Call ``callback`` for each entry kept in memory with a refresh token."""
         self._on_renewable = callback
+
+
+def _kept(outcome: Outcome, entry: Entry) -> TokenSet:
+    """Return the token set with its ID token where upstreams get that, else without."""
+    token_set = outcome.token_set
+    return token_set if entry.principal.id_token else replace(token_set, id_token=None)

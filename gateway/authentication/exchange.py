@@ -114,9 +114,13 @@ class ExchangeAuthenticator:
             self._known.keep(self._known.hash(head.values(b"authorization")[0]), key)
 
     def _stands(self, entry: Entry) -> bool:
-        """Tell whether the key that verified the entry's token is still the provider's."""
-        verified_by = entry.principal.thumbprint  # none where the provider was asked
-        if verified_by not in self._provider.keys.thumbprints and verified_by:
+        """Tell whether the keys that verified the entry's tokens are still the provider's."""
+        principal, known = entry.principal, self._provider.keys.thumbprints
+        verified_by = principal.thumbprint  # none where the provider was asked
+        if verified_by not in known and verified_by:
+            return False
+        id_token = principal.id_token
+        if id_token is not None and id_token.thumbprint not in known:
             return False
         MEMORY_HIT.inc()
         entry.used = True

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from gateway.authentication.entries import Entries
     from gateway.authentication.token_requests import TokenRequests
+    from gateway.oauth.tokens import TokenSet
     from gateway.token_cache.ledger import Ticket
     from gateway.token_cache.lock import SharedFlights
 
@@ -160,7 +161,7 @@ class Renewer:
     ) -> tuple[str, bool]:
         """Ask the provider; return what came of it, and whether other replicas can find it."""
         answer = await self._requests.renew(refresh_token)
-        if isinstance(answer, TokenErrorResponse):
+        if isinstance(answer, TokenErrorResponse) or _lacks_id_token(answer, entry):
             kept = self._entries.find(key, self._now()) or entry
             kept.refresh_token = None
             return "refused", False
@@ -169,3 +170,11 @@ class Renewer:
         outcome = Outcome(entry.principal.grant, token_set, entry.exchanged_at)
         _, stored = await self._entries.keep(key, entry.identifier, outcome, ticket, self._now())
         return "ok", stored
+
+
+def _lacks_id_token(answer: TokenSet, entry: Entry) -> bool:
+    """Tell whether a renewal would leave upstreams an ID token that is not of the access token.
+
+    OpenID Connect Core §12.2 leaves it to the provider whether there is a new one.
+    """
+    return entry.principal.id_token is not None and answer.id_token is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gateway.authentication import Principal
 from gateway.authentication.user_info import UserInfoRefusedError
@@ -17,6 +17,7 @@ from gateway.oauth.claims import (
     Verified,
     verify,
 )
+from gateway.oauth.id_token import verify_id_token
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -24,10 +25,14 @@ if TYPE_CHECKING:
     from gateway.authentication.introspection import Introspector
     from gateway.authentication.user_info import UserInfo
     from gateway.oauth.claims import Claims
+    from gateway.oauth.id_token import IDToken
+    from gateway.oauth.key_set import KeySet
     from gateway.oauth.tokens import TokenSet
     from gateway.provider.client import Provider
 
     _Verify = Callable[[str, str | None, float], Awaitable[Verified]]
+
+T = TypeVar("T")
 
 
 def name_of(claims: Claims) -> str:
@@ -37,17 +42,18 @@ def name_of(claims: Claims) -> str:
 
 
 def weight_of(principal: Principal) -> int:
-    """Return what a principal weighs in memory, in bytes: its token, and what was said about it."""
-    claims = principal.claims
+    """Return what a principal weighs in memory, in bytes: its tokens, and what is said of it."""
+    claims, id_token = principal.claims, principal.id_token
     said = (claims.raw, claims.user_info) if claims.user_info else (claims.raw,)
-    return 2 * len(principal.access_token) + sum(len(json.dumps(each)) for each in said)
+    tokens = 2 * len(principal.access_token) + (2 * len(id_token.text) if id_token else 0)
+    return tokens + sum(len(json.dumps(each)) for each in said)
 
 
 class Verifier:
     """Verifies what one provider issued; ``leeway`` is in seconds.
 
     ``introspector`` is asked about tokens that say nothing themselves, ``user_info`` for more
-    claims of users.
+    claims of users. ID tokens are left aside without ``id_tokens``.
     """
 
     def __init__(
@@ -58,12 +64,14 @@ class Verifier:
         pseudonym: Callable[[str], str],
         introspector: Introspector | None = None,
         user_info: UserInfo | None = None,
+        id_tokens: bool = False,
     ) -> None:
         self._provider = provider
         self._leeway = leeway
         self._pseudonym = pseudonym
         self._introspector = introspector
         self._user_info = user_info
+        self._id_tokens = id_tokens
 
     async def verify(
         self, token_set: TokenSet, *, grant: str, client_id: str, identifier: str, now: float
@@ -81,16 +89,17 @@ class Verifier:
             raise ProviderError(f"{exc}: it may lack the scope openid") from exc
         except InvalidTokenError as exc:
             raise ProviderError(f"the provider's access token does not verify: {exc}") from exc
-        expires_at = verified.claims.exp
-        if token_set.expires_at is not None:
-            expires_at = min(expires_at, token_set.expires_at)
+        id_token = await self._id_token(token_set, verified.claims.sub, client_id, now)
+        ends = [verified.claims.exp, token_set.expires_at]
+        ends += [id_token.expires_at] if id_token is not None else []
         return Principal(
             claims=verified.claims,
             access_token=access_token,
-            expires_at=expires_at,
+            expires_at=min(each for each in ends if each is not None),
             thumbprint=verified.thumbprint,
             grant=grant,
             user=self._pseudonym(identifier),
+            id_token=id_token,
         )
 
     async def verify_callers(self, access_token: str, now: float) -> Principal:
@@ -142,13 +151,37 @@ class Verifier:
         return await self._ask(access_token, client_id, now)
 
     async def _verify(self, access_token: str, client_id: str | None, now: float) -> Verified:
-        keys = self._provider.keys
         expectation = self._expectation(client_id)
+        return await self._with_keys(
+            lambda keys: verify(access_token, keys, expectation, now),
+            for_caller=client_id is None,
+        )
+
+    async def _id_token(
+        self, token_set: TokenSet, subject: str, client_id: str, now: float
+    ) -> IDToken | None:
+        """Return the ID token of a token set where it is wanted and there is one."""
+        text = token_set.id_token
+        if text is None or not self._id_tokens:
+            return None
+        expectation, access_token = self._expectation(client_id), token_set.access_token
         try:
-            return verify(access_token, keys.current, expectation, now)
+            return await self._with_keys(
+                lambda keys: verify_id_token(
+                    text, keys, expectation, now, access_token=access_token, subject=subject
+                )
+            )
+        except InvalidTokenError as exc:
+            raise ProviderError(f"the provider's ID token does not verify: {exc}") from exc
+
+    async def _with_keys(self, check: Callable[[KeySet], T], *, for_caller: bool = False) -> T:
+        """Return what ``check`` does; it is asked again if the keys lack the one it needs."""
+        keys = self._provider.keys
+        try:
+            return check(keys.current)
         except UnknownKeyError as exc:
-            await keys.refetch(exc.kid, for_caller=client_id is None)
-            return verify(access_token, keys.current, expectation, now)
+            await keys.refetch(exc.kid, for_caller=for_caller)
+            return check(keys.current)
 
     async def _ask(self, access_token: str, client_id: str | None, now: float) -> Verified:
         if self._introspector is None:

@@ -184,8 +184,18 @@ def _caller_of(question: Question, settings: Settings) -> Caller | None:
     grants = _grants_of(question, settings)
     if question.claims is None and not grants:
         return None
-    issuer = issuers_of(settings.issuer)[0]
-    return Caller(question.user, question.claims, issuer, grants[0] if grants else "bearer")
+    grant = grants[0] if grants else "bearer"
+    asked = {
+        "password": settings.scopes,
+        "client_credentials": settings.client_credentials_scopes,
+    }
+    return Caller(
+        question.user,
+        question.claims,
+        issuers_of(settings.issuer)[0],
+        grant,
+        id_token="openid" in asked.get(grant, "").split(),
+    )
 
 
 def _in_header(settings: Settings) -> bool:

@@ -11,6 +11,7 @@ from gateway.authorization import Deny, Policy, decide
 from gateway.errors import GatewayError
 from gateway.forwarding.headers import Forwarded
 from gateway.oauth.claims import Claims, claim_values
+from gateway.oauth.id_token import IDToken
 from gateway.pipeline import Admission, Pipeline
 from gateway.server.sending import write_admitted_head
 
@@ -22,18 +23,23 @@ if TYPE_CHECKING:
     from gateway.request import Body, RequestHead
     from gateway.routing import Route
 
-# Stands where the token of a real request does.
+# Stand where the tokens of a real request do.
 PLACEHOLDER = "ACCESS-TOKEN"
+_ID_TOKEN = IDToken("ID-TOKEN", math.inf, "")
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sends the request, and what the token says; None is not known."""
+    """Who sends the request, and what the token says; None is not known.
+
+    ``id_token`` is that an ID token is asked for beside it.
+    """
 
     user: str
     claims: Mapping[str, Any] | None = field(repr=False)
     issuer: str
     grant: str
+    id_token: bool = False
 
     def principal(self) -> Principal:
         """Return the caller as if a token with these claims had been verified."""
@@ -49,7 +55,8 @@ class Caller:
             scope=scope if isinstance(scope, str) else None,
             raw=self.claims or {},
         )
-        return Principal(claims, PLACEHOLDER, math.inf, "", self.grant, "")
+        id_token = _ID_TOKEN if self.id_token else None
+        return Principal(claims, PLACEHOLDER, math.inf, "", self.grant, "", id_token=id_token)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from gateway.identity.consumers import Consumer, Matching
     from gateway.oauth.claims import Claims
+    from gateway.oauth.id_token import IDToken
 
 HeaderClaims = tuple[tuple[str, str], ...]
 
@@ -48,6 +49,11 @@ class Principal(Protocol):
         ...
 
     @property
+    def id_token(self) -> IDToken | None:
+        """The ID token that came with it, verified."""
+        ...
+
+    @property
     def grant(self) -> str:
         """How the token was obtained."""
         ...
@@ -71,13 +77,15 @@ class Identity:
     """What one set of settings says about callers.
 
     ``token`` is where the access token goes. ``scopes`` is the claim path of X-Authenticated-Scope
-    and says that this kind is sent at all, ``introspected`` and ``user_info`` are the fields of the
-    provider's answers. ``answered`` are the plain names of ``downstream``.
+    and says that this kind is sent at all; ``id_token`` is the field of the ID token,
+    ``introspected`` and ``user_info`` are those of the provider's answers. ``answered`` are the
+    plain names of ``downstream``.
     """
 
     upstream: HeaderClaims = ()
     downstream: HeaderClaims = ()
     token: TokenField | None = None
+    id_token: str = ""
     introspected: str = ""
     user_info: str = ""
     scopes: str = ""
@@ -109,6 +117,8 @@ class Identity:
         if self.token is not None:
             name, token = self.token.name, principal.access_token
             yield name, f"Bearer {token}" if self.token.bearer else token
+        if self.id_token and principal.id_token is not None:
+            yield self.id_token, principal.id_token.text
         yield from self._answers(principal.claims)
         claims = principal.claims.raw
         if self.consumers is not None:

@@ -88,6 +88,7 @@ def read_warnings(settings: Settings) -> Iterator[Conflict]:
     for name in () if settings.token_exchange else _EXCHANGED_FOR:
         if getattr(settings, name):
             yield (name, "token_exchange"), "it is not used where TOKEN_EXCHANGE is false"
+    yield from identity.read_warnings(settings)
     yield from registration.read_warnings(settings)
     if not settings.hide_credentials:
         yield (

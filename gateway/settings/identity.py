@@ -24,6 +24,7 @@ _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)*").fullmatch
 _MAX_NAME: Final = 64
 _FIELDS: Final = (
     "upstream_access_token_header",
+    "upstream_id_token_header",
     "upstream_introspection_header",
     "upstream_user_info_header",
 )
@@ -131,6 +132,22 @@ def read_conflicts(settings: Settings) -> Iterator[Conflict]:
         yield (
             ("anonymous", "consumers"),
             "no consumer in the file has this username or id; list it there",
+        )
+
+
+def read_warnings(settings: Settings) -> Iterator[Conflict]:
+    """Yield what runs and says less than one may expect, with the settings involved."""
+    if not settings.upstream_id_token_header:
+        return
+    if not {"password", "client_credentials"} & set(settings.auth_methods):
+        yield (
+            ("upstream_id_token_header", "auth_methods"),
+            "it stays empty: only a login with password or client_credentials brings an ID token",
+        )
+    elif "openid" not in f"{settings.scopes} {settings.client_credentials_scopes}".split():
+        yield (
+            ("upstream_id_token_header", "scopes"),
+            "providers send an ID token for the scope openid only; add it to SCOPES",
         )
 
 

@@ -56,6 +56,7 @@ class Replica:
         limit=5,
         extra=(),
         tells_address=False,
+        id_tokens=False,
         pseudonym=lambda name: name.encode().hex(),
     ) -> None:
         self.fake = fake
@@ -72,6 +73,7 @@ class Replica:
         self._limits = AttemptLimits.of(limit, 60, 0.0)
         self._extra = tuple(extra)
         self._tells_address = tells_address
+        self._id_tokens = id_tokens
         self._pseudonym = pseudonym
         self._stack = AsyncExitStack()
         self.lingered = []  # how long each refusal was to take that the provider was not asked for
@@ -91,7 +93,9 @@ class Replica:
             ledger=self.ledger,
             owners=self.owners,
             requests=self.requests,
-            verifier=Verifier(provider, leeway=0, pseudonym=self._pseudonym),
+            verifier=Verifier(
+                provider, leeway=0, pseudonym=self._pseudonym, id_tokens=self._id_tokens
+            ),
             lifetimes=self._lifetimes,
         )
         self.renewer = Renewer(

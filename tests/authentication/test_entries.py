@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.authentication.entries import Outcome
@@ -274,15 +276,30 @@ async def test_without_redis(replica, provider):
 
 
 def test_outcome_is_read_back():
-    """A4: what is written of an outcome is read back, but for the ID token, which nobody needs."""
-    tokens = TokenSet("a", "Bearer", 1.5, "openid", "r", "CANARY")
+    """A4: what is written of an outcome is read back."""
+    outcome = Outcome(
+        "password", TokenSet("a", "Bearer", 1.5, "openid", "r", "i"), 1.7e9 + 0.123456
+    )
 
-    written = Outcome("password", tokens, 1_700_000_000.123456).write()
+    assert outcome == Outcome.read(outcome.write())
 
-    assert b"CANARY" not in written
-    read = Outcome.read(written)
-    assert ("password", 1_700_000_000.123456) == (read.grant, read.exchanged_at)
-    assert TokenSet("a", "Bearer", 1.5, "openid", "r") == read.token_set
+
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_id_token(replica, provider, redis, wanted):
+    """T9: an ID token is kept where upstreams get it, and nowhere else: not in Redis either."""
+    one = await replica(redis.url, id_tokens=wanted)
+    provider.id_claims = {}
+    tokens = token_set(provider)
+    text = provider.mint_id_token("john", "gateway", tokens.access_token)
+
+    entry = await one.keep(replace(tokens, id_token=text))
+
+    key, (found, _) = one.exchange().key, await one.look()
+    stored = await one.redis.find((key,), one.clock(), one.entries.ticket("john"))
+    assert wanted == (text.encode() in stored.opened.plaintext)
+    kept = [None if each is None else each.text for each in (entry.principal.id_token,
+                                                             found.principal.id_token)]  # fmt: skip
+    assert [text if wanted else None] * 2 == kept
 
 
 async def test_entry_shows_no_secret(replica, provider):

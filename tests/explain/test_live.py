@@ -20,6 +20,7 @@ FIELDS = (("X-Consumer-Id", "1"), ("Accept", "*/*"), ("TE", "trailers"), ("Forwa
     [
         pytest.param("/a?b=c", {"AUDIENCE_REQUIRED": "orders"}, id="allowed"),
         pytest.param("/a", {"UPSTREAM_HEADERS": "X-Groups=groups"}, id="told"),
+        pytest.param("/a", {"UPSTREAM_ID_TOKEN_HEADER": "X-Who"}, id="id-token"),
         pytest.param("/a", {"GROUPS_REQUIRED": "admins"}, id="denied"),
         pytest.param("/a", {"SCOPES_REQUIRED": "none-such"}, id="scope"),
     ],
@@ -27,7 +28,7 @@ FIELDS = (("X-Consumer-Id", "1"), ("Accept", "*/*"), ("TE", "trailers"), ("Forwa
 async def test_explained_as_lived(target, rules):
     """Status, challenges and the names of the fields sent on are those of the running gateway."""
     async with FakeProvider() as provider, RecordingUpstream() as upstream:
-        provider.claims = CLAIMS
+        provider.claims, provider.id_claims = CLAIMS, {}
         environ = {
             "ISSUER": provider.issuer,
             "CLIENT_ID": provider.client_id,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import secrets
 import time
 from collections import deque
@@ -35,7 +37,8 @@ class FakeProvider:
     """Discovery, JWK Set and token endpoint; strict in what it takes, scriptable in what it gives.
 
     Everything public may be changed by a test while it runs.  Tokens look like Keycloak's:
-    ``azp`` is the client, ``sub`` the user name or the client id.
+    ``azp`` is the client, ``sub`` the user name or the client id.  There are ID tokens when
+    ``id_claims`` is set, with these put over the usual ones.
     """
 
     def __init__(
@@ -56,6 +59,8 @@ class FakeProvider:
         self.expires_in: Any = 300
         self.claims: dict[str, Any] = {}
         self.header: dict[str, Any] = {}
+        self.id_claims: dict[str, Any] | None = None
+        self.id_key: SigningKey | None = None
         self.access_token: str | None = None
         self.metadata: dict[str, Any] = {}
         self.extra_jwks: list[dict[str, Any]] = []
@@ -201,6 +206,22 @@ class FakeProvider:
         merged = merge(merge(usual, self.claims), claims)
         return self.key.sign(merged, self.header)
 
+    def mint_id_token(self, subject: str, client_id: str, access_token: str) -> str:
+        """Sign an ID token as Keycloak would (OpenID Connect Core §2, §3.1.3.6)."""
+        now = int(time.time())
+        half = hashlib.sha256(access_token.encode()).digest()[:16]
+        usual = {
+            "iss": self.issuer,
+            "sub": subject,
+            "aud": client_id,
+            "azp": client_id,
+            "exp": now + self.lifetime,
+            "iat": now,
+            "typ": "ID",
+            "at_hash": base64.urlsafe_b64encode(half).rstrip(b"=").decode(),
+        }
+        return (self.id_key or self.key).sign(merge(usual, self.id_claims or {}))
+
     # The endpoints
 
     async def _discovery(self, request: web.Request) -> web.StreamResponse:
@@ -272,8 +293,11 @@ class FakeProvider:
         scope = call.form.get("scope", "")
         renewable = self.refresh_tokens and call.grant_type != "client_credentials"
         issued = {"refresh_token": self._open_session(subject, used)} if renewable else {}
+        access_token = self.access_token or self.mint(subject, call.client_id, scope)
+        if self.id_claims is not None:
+            issued["id_token"] = self.mint_id_token(subject, call.client_id, access_token)
         return issued | {
-            "access_token": self.access_token or self.mint(subject, call.client_id, scope),
+            "access_token": access_token,
             "token_type": "Bearer",
             "expires_in": self.expires_in,
             "scope": scope,

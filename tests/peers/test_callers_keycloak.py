@@ -189,3 +189,25 @@ def test_told_to_the_upstream(start_gateway: Callable[..., Gateway], keycloak: K
     )
     assert said["scope"] == told["x-authenticated-scope"]
     assert "x-none" not in told
+
+
+@pytest.mark.parametrize("client", ["kong", "kong-es256"])
+def test_id_token(start_gateway: Callable[..., Gateway], keycloak: Keycloak, client: str) -> None:
+    """T9: Keycloak's ID token verifies and arrives, for users, and for clients that ask for it."""
+    gateway = start_gateway(
+        ISSUER=keycloak.issuer,
+        CLIENT_ID=client,
+        UPSTREAM_ID_TOKEN_HEADER="X-Who",
+        CLIENT_CREDENTIALS_SCOPES="openid",
+        CLIENT_CREDENTIALS_IDS="service",
+    )
+    pairs = (basic("john", "doe"), basic("service", "service-secret"))
+    answers = [gateway.get("/anything", {**pair, "x-who": "CANARY"}) for pair in pairs * 2]
+
+    assert [200] * 4 == [answer.status for answer in answers]
+    assert ["provider"] * 2 + ["memory"] * 2 == [gateway.cache_of(each) for each in answers]
+    sent = [answer.document()["headers"]["X-Who"] for answer in answers]
+    assert sent[:2] == sent[2:]
+    assert [("ID", client), ("ID", "service")] == [
+        (claims(each)["typ"], claims(each)["aud"]) for each in sent[:2]
+    ]

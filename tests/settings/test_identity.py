@@ -166,6 +166,11 @@ def test_anonymous(tmp_path: Path, name: str) -> None:
             id="nobody-is-asked",
         ),
         pytest.param(
+            "{upstream_headers: {X-Id: sub}, upstream_id_token_header: x-id}",
+            "UPSTREAM_HEADERS has this field too", id="id-token-and-claim",
+        ),
+        pytest.param("upstream_id_token_header: X_Id", "write field names", id="P3-id-token"),
+        pytest.param(
             "upstream_introspection_header: Cookie", "Cookie means something", id="managed-field"
         ),
     ],
@@ -190,3 +195,26 @@ def test_consumers_of_a_route(tmp_path: Path) -> None:
     [told] = problems({**GOOD}, written(tmp_path, "routes: [{name: a, consumers: []}]"))
 
     assert "write it above the routes" in told
+
+
+@pytest.mark.parametrize(
+    ("more", "warning"),
+    [
+        pytest.param({}, None, id="good"),
+        pytest.param({"SCOPES": "email openid"}, None, id="among-others"),
+        pytest.param(
+            {"SCOPES": "", "CLIENT_CREDENTIALS_SCOPES": "openid"}, None, id="of-clients-alone"
+        ),
+        pytest.param({"SCOPES": "email"}, "for the scope openid only", id="no-openid"),
+        pytest.param(
+            {"AUTH_METHODS": "bearer", "AUDIENCE_REQUIRED": "api"}, "it stays empty", id="no-login"
+        ),
+    ],
+)
+def test_id_token_that_never_comes(more: dict[str, str], warning: str | None) -> None:
+    """A field for ID tokens that the provider will not give is a warning."""
+    warnings = load(None, {**GOOD, "UPSTREAM_ID_TOKEN_HEADER": "X-ID-Token", **more}).warnings
+
+    begins = [each.startswith("UPSTREAM_ID_TOKEN_HEADER: ") for each in warnings]
+    assert [True] * (warning is not None) == begins
+    assert warning is None or warning in warnings[0]

@@ -74,6 +74,7 @@ def test_defaults() -> None:
         "downstream_headers": (),
         "upstream_access_token_header": "authorization:bearer",
         "authenticated_headers": False,
+        "upstream_id_token_header": "",
         "upstream_introspection_header": "",
         "upstream_user_info_header": "",
         "credential_claim": "sub",

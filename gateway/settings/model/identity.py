@@ -40,6 +40,11 @@ class Identity(BaseModel):
             "`Bearer` before it; `none` sends none.",
         )
     )
+    upstream_id_token_header: AnswerField = Field(
+        "",
+        description="Header field with the ID token that came with the access token, verified for "
+        "the client it was issued to. Empty: it is not sent, kept or looked at.",
+    )
     upstream_introspection_header: AnswerField = Field(
         "",
         description="Header field with the provider's answer about an introspected token, JSON in "
