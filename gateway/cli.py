@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from gateway import __version__, logs
 from gateway.errors import ConfigurationError
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from gateway.settings import Loaded
+
+T = TypeVar("T")
 
 FINE, FAILED, MISCONFIGURED = 0, 1, 2
 
@@ -43,18 +45,39 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="bearergate", description="Basic in, Bearer out.")
+    parser = argparse.ArgumentParser(
+        prog="bearergate",
+        description="Basic in, Bearer out.",
+        epilog="Settings are environment variables, or in a file: README.md has the list, and "
+        "`bearergate check` says what is missing.",
+    )
     parser.add_argument("--version", action="version", version=f"bearergate {__version__}")
     parser.set_defaults(config=None, watch=False)
     commands = parser.add_subparsers(dest="command", metavar="command")
-    run = commands.add_parser("run", help="run the gateway (the default)")
-    check = commands.add_parser("check", help="read the configuration, print every problem")
+
+    def add(name: str, what: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
+
+    run = add("run", "run the gateway (the default)")
+    check = add("check", "read the configuration, print every problem")
+    routes = add("routes", "print which requests go where")
+    doctor = add("doctor", "ask provider and Redis whether it will work")
+    explain = add("explain", "tell what would become of a request")
+    demo = add("demo", "gateway, provider and upstream on loopback, to try")
+    run.add_argument("--watch", action="store_true", help="reload FILE whenever it changes")
     check.add_argument("--schema", action="store_true", help="print the JSON Schema of FILE")
-    check.add_argument("--json", action="store_true", help="for programs")
-    routes = commands.add_parser("routes", help="print which requests go where")
-    routes.add_argument("--json", action="store_true", help="for programs")
-    doctor = commands.add_parser("doctor", help="ask provider and Redis whether it will work")
-    doctor.add_argument("--json", action="store_true", help="for programs")
+    _take_patient(doctor)
+    _take_request(explain)
+    for each in (check, routes, doctor, explain):
+        each.add_argument("--json", action="store_true", help="print it for programs")
+    for each in (run, check, routes, doctor, explain):
+        each.add_argument("--config", type=Path, metavar="FILE", help="settings in YAML")
+    for part, default in (("port", 8000), ("admin-port", 8001), ("provider-port", 9001)):
+        demo.add_argument(f"--{part}", type=int, metavar="N", help=f"instead of {default}")
+    return parser
+
+
+def _take_patient(doctor: argparse.ArgumentParser) -> None:
     doctor.add_argument("--user", metavar="NAME", default="", help="log in as NAME too")
     doctor.add_argument(
         "--password-file", type=Path, metavar="FILE", help="of NAME; else typed or piped"
@@ -62,7 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument(
         "--admin-token-file", type=Path, metavar="FILE", help="a token that may read the realm"
     )
-    explain = commands.add_parser("explain", help="tell what would become of a request")
+
+
+def _take_request(explain: argparse.ArgumentParser) -> None:
     explain.add_argument("method", metavar="METHOD")
     explain.add_argument("url", metavar="URL", help="as the caller writes it")
     explain.add_argument("--user", metavar="NAME", default="", help="whose credentials it carries")
@@ -70,14 +95,6 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument(
         "--header", action="append", default=[], metavar="'NAME: VALUE'", help="a field it carries"
     )
-    explain.add_argument("--json", action="store_true", help="for programs")
-    for each in (run, check, routes, doctor, explain):
-        each.add_argument("--config", type=Path, metavar="FILE", help="settings in YAML")
-    run.add_argument("--watch", action="store_true", help="reload FILE whenever it changes")
-    demo = commands.add_parser("demo", help="gateway, provider and upstream on loopback, to try")
-    for part, default in (("port", 8000), ("admin-port", 8001), ("provider-port", 9001)):
-        demo.add_argument(f"--{part}", type=int, metavar="N", help=f"instead of {default}")
-    return parser
 
 
 def _load(arguments: argparse.Namespace) -> Loaded:
@@ -130,8 +147,7 @@ def _explain(arguments: argparse.Namespace) -> int:
         explain.read_claims(arguments.claims) if arguments.claims else None,
         tuple(explain.read_field(each) for each in arguments.header),
     )
-    logs.configure("error", loaded.settings.log_format)
-    told = asyncio.run(explain.explain(loaded, question))
+    told = _ask(loaded, explain.explain(loaded, question))
     if arguments.json:
         print(telling.write_json(told))
     else:
@@ -155,13 +171,21 @@ def _doctor(arguments: argparse.Namespace) -> int:
     async def examine() -> list[tuple[str, doctor.Finding]]:
         return [each async for each in doctor.examine(loaded, asked)]
 
-    logs.configure("error", loaded.settings.log_format)
-    findings = asyncio.run(examine())
+    findings = _ask(loaded, examine())
     if arguments.json:
         print(telling.write_json(findings))
     else:
         telling.tell(findings)
     return FAILED if doctor.has_failed(findings) else FINE
+
+
+def _ask(loaded: Loaded, answering: Coroutine[Any, Any, T]) -> T:
+    """Return the answer; of the log there are errors alone meanwhile."""
+    logs.configure("error", loaded.settings.log_format)
+    try:
+        return asyncio.run(answering)
+    finally:
+        logs.close()
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -18,12 +18,17 @@ def read_secret(what: str, file: Path | None) -> str:
         return read_file(file)
     if sys.stdin.isatty():
         return getpass.getpass(f"{what}: ")
-    return sys.stdin.readline().rstrip("\r\n")
+    line = sys.stdin.readline()
+    if not line:
+        raise ConfigurationError(f"there is no {what}: type it, pipe it, or name a file with it")
+    return line.rstrip("\r\n")
 
 
 def read_file(file: Path) -> str:
     """Return what a file holds without the end of its line."""
     try:
         return file.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigurationError(f"{file} cannot be read as text") from exc
+    except OSError as exc:
+        raise ConfigurationError(f"{file} cannot be read ({exc.strerror})") from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigurationError(f"{file} does not hold UTF-8 text") from exc

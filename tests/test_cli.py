@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import sys
@@ -48,6 +49,7 @@ async def command(*arguments, **environ):
             "gateway",
             *arguments,
             env={**KEPT, **environ},
+            stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             cwd=Path(__file__).parent.parent,
@@ -189,6 +191,44 @@ async def test_explain_ends_with_the_verdict(provider, upstream):
     assert json.loads(out)["status"] is None
     assert provider.token_calls == []
     assert upstream.requests == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        pytest.param((), "there is no password: type it, pipe it, or name a file", id="nothing"),
+        pytest.param(
+            ("--password-file", "/nonexistent"),
+            "/nonexistent cannot be read (No such file or directory)",
+            id="no-file",
+        ),
+        pytest.param(("--password-file", sys.executable), "does not hold UTF-8 text", id="no-text"),
+    ],
+)
+async def test_doctor_without_the_password(provider, upstream, arguments, said):
+    """``doctor --user`` without a password is status 2, and nobody is asked."""
+    environ = settings(provider, upstream)
+    status, _, err = await (
+        await command("doctor", "--user", "john", *arguments, **environ)
+    ).ended()
+
+    assert status == 2
+    assert said in err
+    assert provider.token_calls == []
+
+
+@pytest.mark.parametrize("name", ["run", "check", "routes", "doctor", "explain", "demo"])
+def test_help(capsys, name):
+    """Each command says what it does."""
+    with pytest.raises(SystemExit) as caught:
+        cli.main([name, "--help"])
+    listed = capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+
+    assert caught.value.code == 0
+    what = listed.split("\n\n")[1].rstrip(".").lower()
+    assert what in re.sub(r"\s+", " ", capsys.readouterr().out).lower()
 
 
 @pytest.mark.parametrize("name", ["PORT", "ADMIN_PORT"])

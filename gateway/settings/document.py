@@ -89,7 +89,7 @@ def _read_top(document: Document, root: yaml.MappingNode, layout: Layout) -> Non
         elif node.tag != NULL:
             read(document, node, layout)
     twice = dict.fromkeys((PROVIDERS, ROUTES), "it is in the file twice; remove one")
-    keys = Keys(layout.top.allowed, {**layout.top.elsewhere, **twice})
+    keys = Keys(layout.top.allowed, {**twice, **layout.top.elsewhere})
     document.top = document.read("", 0, plain, keys)
 
 

@@ -61,7 +61,7 @@ def read_section(
     for key, node in pairs:
         name, place = str(key.value), Section(label, line_of(key))
         if name not in allowed:
-            advice = elsewhere.get(name) or _advice(name, allowed)
+            advice = elsewhere.get(name) or _advice(name, (*allowed, *elsewhere))
             problems.append(f"{place.spell(shown(name))}: {advice}")
         elif name in section.lines:
             problems.append(f"{place.spell(name)}: it is in the file twice; remove one")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -10,6 +10,15 @@ if TYPE_CHECKING:
     from gateway.settings.sources import Found
 
 M = TypeVar("M", bound=BaseModel)
+
+# What helps, by Pydantic's name for what is wrong.
+_FIXES: Final = {
+    "bool_parsing": "write true or false",
+    "float_parsing": "write a number",
+    "int_from_float": "write a whole number",
+    "int_parsing": "write a whole number",
+    "string_type": "write one value",
+}
 
 
 def validated(model: type[M], found: Found, failed: set[str]) -> tuple[M, list[str]]:
@@ -24,7 +33,8 @@ def validated(model: type[M], found: Found, failed: set[str]) -> tuple[M, list[s
     except ValidationError as exc:
         for error in exc.errors(include_url=False, include_context=False, include_input=False):
             name = str(error["loc"][0])
-            message = error["msg"].removeprefix("Value error, ")
+            message = _FIXES.get(error["type"]) or error["msg"].removeprefix("Value error, ")
+            message = message.replace("Input should be", "it must be", 1)
             problems.setdefault(name, f"{found.names[name]}: {message}")
     failed.update(problems)
     for name in problems:

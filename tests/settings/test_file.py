@@ -57,6 +57,11 @@ def test_environment_wins(tmp_path: Path) -> None:
         ),
         pytest.param("zzz: x", "zzz (line 1): there is no such setting", id="unknown"),
         pytest.param(
+            "route: []",
+            "route (line 1): there is no such setting; did you mean routes?",
+            id="misspelt-part",
+        ),
+        pytest.param(
             "PORT: 1",
             "PORT (line 1): there is no such setting; did you mean port?",
             id="in-capitals",
@@ -77,12 +82,12 @@ def test_environment_wins(tmp_path: Path) -> None:
         ),
         pytest.param(
             "port: x",
-            "port (line 1): Input should be a valid integer, unable to parse string as an integer",
+            "port (line 1): write a whole number",
             id="wrong-value",
         ),
         pytest.param(
             "client_secret: [CANARY]",
-            "client_secret (line 1): Input should be a valid string",
+            "client_secret (line 1): write one value",
             id="list-for-a-value",
         ),
         pytest.param(

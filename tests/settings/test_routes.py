@@ -155,13 +155,9 @@ def test_every_setting_about_callers_tokens_and_times_may_be_a_routes() -> None:
         pytest.param(
             "routes:\n- name: a\n  leeway: CANARY\n  idp_timeout: 0\n- name: b\n  leeway: 500",
             [
-                "routes.a.idp_timeout (line 4): Input should be greater than 0",
-                (
-                    "routes.a.leeway (line 3): Input should be a valid number, unable to "
-                    "parse string "
-                    "as a number"
-                ),
-                "routes.b.leeway (line 6): Input should be less than or equal to 120",
+                "routes.a.idp_timeout (line 4): it must be greater than 0",
+                "routes.a.leeway (line 3): write a number",
+                "routes.b.leeway (line 6): it must be less than or equal to 120",
                 (
                     "routes.b.name (line 5): / is never reached, because routes.a comes first and "
                     "takes it; put the more specific route first"
