@@ -7,6 +7,8 @@ being sent and nothing more had arrived. Anything else poisons it, and a poisone
 from __future__ import annotations
 
 import asyncio
+import select
+import ssl
 from typing import TYPE_CHECKING, cast
 
 from gateway.errors import UpstreamError, UpstreamTimeoutError
@@ -37,6 +39,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._reading_paused = False
         self._poisoned = False
         self._closed = False
+        self._ended = False  # the upstream has said that nothing more follows
+        self._arrivals = select.poll()
 
     # The asyncio side
 
@@ -44,12 +48,23 @@ class UpstreamConnection(asyncio.Protocol):
         """Keep the transport."""
         # A cast, not a check: uvloop's transports are no instances of asyncio's.
         self._transport = cast("asyncio.Transport", transport)
+        self._arrivals.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+
+    def eof_received(self) -> None:
+        """Note the end; over TLS only if the upstream said it, and nobody on the way."""
+        tls = self._open_transport.get_extra_info("ssl_object")
+        try:
+            self._ended = tls is None or not tls.read(1)
+        except ssl.SSLError:  # there would be more to read: a bare FIN (RFC 9112 §9.8)
+            self._ended = False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End a body that lasts until the close, or fail the response under way."""
         self._closed = True
         self._stop_clock()
-        if self._in_use and not self._poisoned:
+        if not self._in_use:
+            self._error = self._error or UpstreamError("the upstream closed the connection")
+        elif not self._poisoned:
             self._end(exc)
         self._wake_up()
         self.resume_writing()
@@ -98,12 +113,22 @@ class UpstreamConnection(asyncio.Protocol):
             )
         )
 
+    @property
+    def silent(self) -> bool:
+        """Whether nothing, no end either, has arrived since the loop last looked.
+
+        What is there before a request is sent is no answer to it, and an end means another
+        connection. It takes a system call.
+        """
+        return not self._arrivals.poll(0)
+
     def start(self, method: str, data: bytes, *, more: bool) -> None:
         """Send the head of the next request; ``more`` tells that ``write`` follows."""
         self._in_use = True
         self._sending = more
         self._reader.begin(method)
-        self._open_transport.write(data)
+        if not self._closed:  # an upstream may end what it has accepted a moment ago
+            self._open_transport.write(data)
 
     async def write(self, data: bytes) -> None:
         """Send body bytes; wait while the upstream reads slowly."""
@@ -203,7 +228,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._error = UpstreamError(f"the connection to the upstream broke: {exc}")
             return
         try:
-            self._reader.feed_end()
+            self._reader.feed_end(said=self._ended)
         except UpstreamError as error:
             self._error = error
 

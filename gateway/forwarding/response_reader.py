@@ -23,9 +23,15 @@ MAX_RESPONSE_HEAD_BYTES = 64 * 1024
 _FIRST_FINAL_STATUS = 200  # RFC 9110 §15.2
 _SWITCHING_PROTOCOLS = 101
 _VERSIONS = frozenset({"1.1", "1.0"})
+_END_OF_HEAD = b"\r\n\r\n"
+_UNWANTED_BODY = "the upstream sent a body where there is none"
 # Heads that came only once, in a row: so many, and a connection's heads are not kept any more.
 MAX_ONCE = 16
 MAX_KNOWN_HEAD = 4096  # bytes
+
+
+def _is_coding(name: bytes) -> bool:
+    return name.lower() == b"transfer-encoding"
 
 
 class KnownHead:
@@ -110,6 +116,8 @@ class ResponseReader:
             ) from exc
         if self._quiet > MAX_RESPONSE_HEAD_BYTES:
             raise UpstreamError("the upstream's header or trailer section is too large")
+        if self._method == "HEAD" and self.complete and not data.endswith(_END_OF_HEAD):
+            raise UpstreamError(_UNWANTED_BODY)  # so little of it that the parser has told nothing
 
     def _recall(self, data: bytes) -> bool:
         """Take a whole response whose head is the last one's, byte for byte."""
@@ -139,11 +147,14 @@ class ResponseReader:
         if plain and size <= MAX_KNOWN_HEAD and b"cookie" not in raw.lower():
             self._known = KnownHead(raw, len(data), head)
 
-    def feed_end(self) -> None:
-        """End a body that lasts until the close; before any other end raise ``UpstreamError``."""
+    def feed_end(self, *, said: bool) -> None:
+        """End a body that lasts until the close; before any other end raise ``UpstreamError``.
+
+        ``said`` is whether the upstream itself has ended it.
+        """
         if self.complete:
             return
-        if self.head is None or self.head.framing is not ResponseFraming.CLOSE:
+        if self.head is None or self.head.framing is not ResponseFraming.CLOSE or not said:
             raise UpstreamError("the upstream closed the connection")
         self.complete = True
 
@@ -197,15 +208,18 @@ class ResponseReader:
     def on_body(self, data: bytes) -> None:
         """Keep a piece of the body until it is taken."""
         if self.complete:
-            self._refuse("the upstream sent a body where there is none")
+            self._refuse(_UNWANTED_BODY)
         self._quiet = 0
         self.buffered += len(data)
         self._parts.append(data)
 
     def on_message_complete(self) -> None:
         """End the response; an interim one has ended nothing."""
-        if self.head is not None:
-            self.complete = True
+        if self.head is None:
+            return
+        if self._method == "HEAD" and any(_is_coding(name) for name, _ in self._fields):
+            self._refuse(_UNWANTED_BODY)  # an empty one, but its last chunk was sent
+        self.complete = True
 
     def _drop_interim(self, status: int) -> None:
         self._interim += 1

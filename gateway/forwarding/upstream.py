@@ -137,7 +137,7 @@ class Forwarder:
         No response, or a 101 that does not answer the handshake, raises ``UpstreamError``.
         """
         pool = self._pool(upstream)
-        connection = await pool.connect_with(lambda: SwitchingConnection(handshake))
+        connection = await pool.connect_apart(lambda: SwitchingConnection(handshake))
         connection.start("GET", data, more=False)
         connection.expect_head_within(upstream.timeout or self._timeout)
         try:

@@ -47,6 +47,9 @@ async def test_more_than_one_response(gateway, call, upstream, answer, together)
     [
         pytest.param(response(200, b"hello"), id="length"),
         pytest.param(chunked([b"hello"]), id="chunked"),
+        pytest.param(chunked([]), id="last_chunk"),
+        pytest.param(chunked([]).removesuffix(b"\r\n\r\n"), id="part_of_a_chunk"),
+        pytest.param(chunked([]).removesuffix(b"\r\n") + b"X-A: b\r\n\r\n", id="trailer"),
         pytest.param(b"HTTP/1.1 200 OK\r\n\r\nhello", id="until_close"),
     ],
 )
@@ -61,6 +64,45 @@ async def test_body_in_answer_to_head(gateway, call, upstream, answer):
     assert (200, 200) == (first.status, second.status)
     assert "/" == second.json()["target"]
     assert [1, 2] == [seen.connection for seen in upstream.requests]
+
+
+HEADS = {
+    "length": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+    "chunked": chunked([], end=False),
+    "after_interim": INTERIM + b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["one_segment", "in_pieces"])
+@pytest.mark.parametrize("answer", [pytest.param(v, id=k) for k, v in HEADS.items()])
+async def test_answer_to_head(gateway, call, upstream, answer, together):
+    """P20: the head a GET would have had ends the answer to HEAD; its connection is used again."""
+    upstream.answer_next(answer if together else pieces([answer[:-12], answer[-12:]]))
+    caller = await call(gateway)
+
+    first = await caller.send(request("HEAD", "/", [JOHN]))
+    second = await caller.send(GET)
+
+    assert (200, 200) == (first.status, second.status)
+    assert 1 == upstream.connections
+
+
+@pytest.mark.parametrize(
+    ("fields", "connections"),
+    [
+        pytest.param(b"Connection: keep-alive\r\nContent-Length: 5\r\n", 1, id="kept"),
+        pytest.param(b"Content-Length: 5\r\n", 2, id="not_kept"),
+    ],
+)
+async def test_http_1_0_upstream(gateway, call, upstream, fields, connections):
+    """P20: the connection of an HTTP/1.0 upstream is used again only if it says so."""
+    upstream.answer_next(b"HTTP/1.0 200 OK\r\n" + fields + b"\r\nhello")
+    caller = await call(gateway)
+
+    first = await caller.send(GET)
+    second = await caller.send(GET)
+
+    assert (b"hello", 200, connections) == (first.body, second.status, upstream.connections)
 
 
 async def test_interim_responses_are_dropped(gateway, call, upstream):

@@ -75,3 +75,16 @@ async def test_upstream_that_cannot_be_resolved(start_gateway, call):
     seen = await caller.send(GET)
 
     assert (502, "bad_gateway") == (seen.status, seen.json()["error"])
+
+
+async def test_upstream_by_its_name(start_gateway, call, upstream):
+    """F17: a name is looked up; with several addresses one that answers is enough."""
+    gateway = await start_gateway(UPSTREAM_URL=f"http://localhost:{upstream.port}")
+    caller = await call(gateway)
+
+    seen = await caller.send(GET)
+
+    assert (200, [f"localhost:{upstream.port}".encode()]) == (
+        seen.status,
+        upstream.requests[0].values(b"host"),
+    )

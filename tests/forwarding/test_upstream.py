@@ -1,0 +1,108 @@
+"""Requests sent on: bodies that fail, upstreams that do not read, callers that leave (P25, P26)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.errors import UpstreamError, UpstreamTimeoutError
+from gateway.forwarding.upstream import Forwarder
+from gateway.routing import read_upstream
+from tests.fakes.upstream_answers import response, silence
+from tests.fakes.waiting import until
+from tests.forwarding.exchanging import HEAD
+
+POST = b"POST / HTTP/1.1\r\nHost: upstream.test\r\nContent-Length: 100000000\r\n\r\n"
+
+
+class Parts:
+    """A request body that is these parts; a part that is an exception is raised."""
+
+    def __init__(self, *parts):
+        self._parts = list(parts)
+
+    async def next_part(self):
+        """Return the next part, empty at the end."""
+        part = self._parts.pop(0) if self._parts else b""
+        if isinstance(part, BaseException):
+            raise part
+        return part
+
+
+@pytest.fixture
+async def forwarder():
+    """Return a forwarder with a short patience."""
+    forwarder = Forwarder(timeout=0.2, connect_timeout=5)
+    yield forwarder
+    forwarder.close()
+
+
+async def test_upstream_that_does_not_read(forwarder, upstream):
+    """F17: an upstream that stops reading the request is a timeout."""
+
+    async def never_read(_reader, _writer, _request):
+        await asyncio.sleep(60)
+
+    upstream.answer_next(never_read, before_body=True)
+    body = Parts(*[b"x" * 1_000_000] * 100)
+
+    with pytest.raises(UpstreamTimeoutError):
+        await forwarder.forward(read_upstream(upstream.url), "POST", POST, body)
+
+
+async def test_body_that_fails(forwarder, upstream):
+    """P26: a failure of the caller's body is what is told, and the upstream is left."""
+    with pytest.raises(RuntimeError, match="broken"):
+        await forwarder.forward(
+            read_upstream(upstream.url), "POST", POST, Parts(b"x", RuntimeError("broken"))
+        )
+    await until(lambda: upstream.open_connections == 0)
+
+
+async def test_body_that_fails_after_the_head(forwarder, upstream):
+    """P26: a body that fails after the response head cuts the response."""
+    upstream.answer_next(silence(b"HTTP/1.1 200 OK\r\n\r\nhello"), before_body=True)
+
+    class Late(Parts):
+        async def next_part(self):
+            await asyncio.sleep(0.05)
+            return await super().next_part()
+
+    answer = await forwarder.forward(
+        read_upstream(upstream.url), "POST", POST, Late(RuntimeError("broken"))
+    )
+
+    assert b"hello" == await answer.read()
+    with pytest.raises(UpstreamError):
+        await answer.read()
+    answer.close()
+
+
+async def test_upload_to_an_upstream_that_has_left(forwarder, upstream):
+    """P20: when the upstream answers and closes, the rest of the body is not sent."""
+    upstream.answer_next(response(413, b"no", close=True), before_body=True)
+
+    class Endless:
+        async def next_part(self):
+            await asyncio.sleep(0.001)
+            return b"x" * 1000
+
+    answer = await forwarder.forward(read_upstream(upstream.url), "POST", POST, Endless())
+
+    assert (413, b"no") == (answer.head.status, await answer.read())
+    await asyncio.sleep(0.05)
+    answer.close()
+
+
+async def test_cancelled_connect_and_read(forwarder, upstream):
+    """P25: a cancelled request leaves no connection behind."""
+    upstream.answer_next(silence())
+    task = asyncio.create_task(forwarder.forward(read_upstream(upstream.url), "GET", HEAD))
+    await until(lambda: upstream.requests)
+
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await until(lambda: upstream.open_connections == 0)
