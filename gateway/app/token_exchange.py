@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gateway.settings import Settings
 
 _DEPENDS_ON = (*TokenExchangeRequest.model_fields, *Lifetimes.model_fields, "leeway")
-_TYPES = {"access_token": ACCESS_TOKEN_TYPE, "jwt": JWT_TYPE}
+REQUESTED_TYPES = {"access_token": ACCESS_TOKEN_TYPE, "jwt": JWT_TYPE}
 
 
 async def obtain_token_exchange(
@@ -58,7 +58,7 @@ def _plan(settings: Settings, provider: OpenProvider) -> TokenExchangePlan:
         audience=settings.token_exchange_audience,
         scope=settings.token_exchange_scopes,
         resource=settings.token_exchange_resource,
-        requested_token_type=_TYPES[settings.token_exchange_requested_token_type],
+        requested_token_type=REQUESTED_TYPES[settings.token_exchange_requested_token_type],
         ttl_max=settings.cache_ttl_max,
         ttl_neg=settings.cache_ttl_neg,
         margin=settings.cache_margin,

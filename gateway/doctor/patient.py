@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING
 
 from gateway.app.exchange import token_request_plan
 from gateway.oauth.client_auth import write_token_request
+from gateway.oauth.grants import TokenExchangeGrant
+from gateway.oauth.introspection import read_user_info, user_info_headers
 from gateway.oauth.tokens import TokenErrorResponse, read_token_response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
     from gateway.oauth.client_auth import Client
     from gateway.oauth.grants import Grant
+    from gateway.oauth.introspection import TokenRefused
     from gateway.oauth.key_set import KeySet
     from gateway.oauth.metadata import ProviderMetadata
     from gateway.oauth.tokens import TokenSet
@@ -38,7 +42,8 @@ class Asked:
 class Patient:
     """A provider with the settings for it, and what the probes have learned so far.
 
-    ``refused`` is that the client itself is, whatever it asks for.
+    ``refused`` is that the client itself is, whatever it asks for; ``claims`` are what is known
+    of whom a token of each grant is about.
     """
 
     settings: Settings = field(repr=False)
@@ -50,6 +55,29 @@ class Patient:
     clock_compared: bool = False
     refused: bool = False
     tokens: dict[str, TokenSet] = field(default_factory=dict, repr=False)
+    claims: dict[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+
+    def judged_by(self, settings: Settings) -> Patient:
+        """Return the same, with the settings of another route that logs in in the same way."""
+        return dataclasses.replace(self, settings=settings, claims=dict(self.claims))
+
+    @property
+    def user_info_endpoint(self) -> str:
+        """Where users are asked about: what the settings say, else the provider."""
+        named = None if self.metadata is None else self.metadata.userinfo_endpoint
+        return self.settings.userinfo_endpoint or named or ""
+
+    async def user_info(self, access_token: str) -> Mapping[str, Any] | TokenRefused:
+        """Return what the userinfo endpoint says to a request like the gateway's own."""
+        answer = await self.transport.get(
+            self.user_info_endpoint, user_info_headers(access_token), max_bytes=MAX_BYTES
+        )
+        return read_user_info(
+            status=answer.status,
+            content_type=answer.content_type,
+            body=answer.body,
+            retry_after=answer.retry_after,
+        )
 
     async def ask(
         self, grant: Grant, client: Client | None = None
@@ -57,10 +85,9 @@ class Patient:
         """Return what the token endpoint says to a request like the gateway's own, sent once."""
         assert self.metadata is not None  # noqa: S101 - the probes before found it
         plan = token_request_plan(self.settings, client or self.client)
+        extra = () if isinstance(grant, TokenExchangeGrant) else plan.extra
         now = self.asked.now()
-        request = write_token_request(
-            plan.client, grant, plan.extra, metadata=self.metadata, now=now
-        )
+        request = write_token_request(plan.client, grant, extra, metadata=self.metadata, now=now)
         answer = await self.transport.post(
             request.url, request.headers, request.body, max_bytes=MAX_BYTES
         )

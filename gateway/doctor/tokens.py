@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from gateway.app.routes import policy_of
-from gateway.authorization import Permit, Policy, decide
 from gateway.doctor.clocks import compare_clocks
 from gateway.doctor.findings import failure, fine, warning
 from gateway.oauth.claims import Expectation, InvalidTokenError, OpaqueTokenError, verify
@@ -15,10 +13,8 @@ from gateway.oauth.strict_json import StrictJSONError, is_number, read_object
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from gateway.authorization import Deny
     from gateway.doctor.findings import Finding
     from gateway.doctor.patient import Patient
-    from gateway.oauth.claims import Claims
     from gateway.oauth.tokens import TokenSet
     from gateway.settings import Settings
 
@@ -63,7 +59,7 @@ def _look(patient: Patient, grant: str, token_set: TokenSet) -> Iterator[Finding
         return
     yield fine(f"the access token of {grant} verifies")
     yield from _lifetime(settings, grant, verified.claims.exp - (verified.claims.iat or now))
-    yield from _rules(settings, grant, verified.claims)
+    patient.claims[grant] = verified.claims.raw
 
 
 def _clock(patient: Patient, token_set: TokenSet) -> Iterator[Finding]:
@@ -93,33 +89,6 @@ def _lifetime(settings: Settings, grant: str, lifetime: float) -> Iterator[Findi
         yield warning(f"{text}: most of their life is not used", fix)
 
 
-def _rules(settings: Settings, grant: str, claims: Claims) -> Iterator[Finding]:
-    """Judge by each rule alone, with the gateway's own judgement."""
-    policy = policy_of(settings)
-    for requirement in policy.requirements:
-        decision = decide(Policy((requirement,)), claims.raw)
-        wanted = ", ".join(" ".join(sorted(each)) for each in requirement.alternatives)
-        yield _verdict(requirement.name, requirement.path, grant, wanted, decision)
-    if settings.audience_required or settings.audience_claim != "aud" or claims.aud:
-        return
-    yield warning(
-        f"the access token of {grant} has no aud: any API that trusts the provider takes it",
-        "Add an audience mapper (Keycloak: Client scopes > SCOPE > Mappers > Audience) and set "
-        "AUDIENCE_REQUIRED.",
-    )
-
-
-def _verdict(name: str, path: str, grant: str, wanted: str, decision: Permit | Deny) -> Finding:
-    setting = name.upper()
-    if isinstance(decision, Permit):
-        return fine(f"the access token of {grant} satisfies {setting}")
-    what = f"the claim {path} of the access token of {grant} lacks what {setting} asks: {wanted}"
-    # Users' tokens come from the same client, so an audience concerns them too; what else the
-    # client lacks as itself matters to nobody while it does not call.
-    shared = grant == "password" or name == "audience_required"
-    return (failure if shared else warning)(what, _FIXES[name])
-
-
 def _size(grant: str, token_set: TokenSet) -> Iterator[Finding]:
     size = len("Authorization: Bearer ") + len(token_set.access_token)
     if size > USUAL_HEADER_LIMIT:
@@ -134,16 +103,3 @@ def _size(grant: str, token_set: TokenSet) -> Iterator[Finding]:
             f"with the access token of {grant} the Authorization field has {size} bytes",
             f"Many servers take {USUAL_HEADER_LIMIT} for the whole head: keep the token small.",
         )
-
-
-_FIXES: Final = {
-    "audience_required": "Add an audience mapper for it (Keycloak: Clients > CLIENT > Client "
-    "scopes > CLIENT-dedicated > Add mapper > Audience, added to the access token), or change "
-    "AUDIENCE_REQUIRED.",
-    "scopes_required": "Ask for the scope with SCOPES or CLIENT_CREDENTIALS_SCOPES, and let the "
-    "client have it (Keycloak: Clients > CLIENT > Client scopes).",
-    "roles_required": "Give the caller the role and let the client see it (Keycloak: Users > Role "
-    "mapping, Client > Full scope allowed), or set ROLES_CLAIM.",
-    "groups_required": "Add a group membership mapper and the caller to the group, or set "
-    "GROUPS_CLAIM.",
-}

@@ -53,6 +53,15 @@ def read_introspection(
     return members if active else None
 
 
+def user_info_headers(access_token: str) -> tuple[tuple[str, str], ...]:
+    """Return the header fields of a userinfo request (OpenID Connect Core §5.3.1)."""
+    return (
+        ("Authorization", f"Bearer {access_token}"),
+        ("Accept", "application/json"),
+        ("Accept-Encoding", "identity"),
+    )
+
+
 def read_user_info(
     *, status: int, content_type: str, body: bytes, retry_after: int | None = None
 ) -> Mapping[str, Any] | TokenRefused:

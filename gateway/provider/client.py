@@ -20,6 +20,7 @@ from gateway.oauth.introspection import (
     TokenRefused,
     read_introspection,
     read_user_info,
+    user_info_headers,
 )
 from gateway.oauth.tokens import TokenErrorResponse, read_token_response
 from gateway.provider.breaker import Breaker
@@ -222,11 +223,7 @@ class Provider:
         url = self.require_metadata().userinfo_endpoint
         if url is None:
             raise ProviderError("the provider has no usable userinfo_endpoint")
-        headers = (
-            ("Authorization", f"Bearer {access_token}"),
-            ("Accept", "application/json"),
-            ("Accept-Encoding", "identity"),
-        )
+        headers = user_info_headers(access_token)
         async with self._calls.begin("userinfo") as call:
             answer = await self._transport.get(
                 url, headers, max_bytes=MAX_BODY_BYTES, within=call.within

@@ -48,15 +48,22 @@ PROTECTED = {
 }
 
 
-def make_realm(keycloak, *, realm=None, client=None, user=None):
+def make_realm(keycloak, *, realm=None, client=None, user=None, others=()):
     """Make a realm in which everything is right but these, and return its name."""
     name = f"doctor-{os.getpid()}-{next(NUMBERS)}"
     document = {"realm": name, "enabled": True, **PROTECTED, **(realm or {})}
-    document |= {"clients": [CLIENT | (client or {})], "users": [USER | (user or {})]}
+    document |= {"clients": [CLIENT | (client or {}), *others], "users": [USER | (user or {})]}
     Admin(f"{keycloak.url}/admin/realms", keycloak.admin("master").access_token).call(
         "POST", "", document
     )
     return name
+
+
+ORDERS = {"clientId": "orders", "enabled": True, "directAccessGrantsEnabled": False}
+EXCHANGES = {"attributes": {"standard.token.exchange.enabled": "true"}}
+EXCHANGE = {"TOKEN_EXCHANGE": "true", "TOKEN_EXCHANGE_AUDIENCE": "orders"}
+NO_MAPPER = {**EXCHANGES, "protocolMappers": []}
+ANY = {"AUDIENCE_REQUIRED": ""}
 
 
 def environ_for(keycloak, realm, **more):
@@ -173,6 +180,187 @@ def test_seeded_mistakes(keycloak, seed, settings, what, fix):
     failures = [each for each in found if each[0] is Severity.FAILURE]
     assert [each for each in failures if what in each[1] and fix in each[2]], found
     assert "CANARY" not in repr(found)
+
+
+EXCHANGED = [
+    pytest.param({}, EXCHANGE, "may not exchange tokens", "Standard token exchange", id="off"),
+    pytest.param(
+        {"client": EXCHANGES, "others": []},
+        EXCHANGE,
+        "no client orders",
+        "correct TOKEN_EXCHANGE_AUDIENCE",
+        id="unknown-audience",
+    ),
+    pytest.param(
+        {"client": EXCHANGES, "others": [ORDERS | {"enabled": False}]},
+        EXCHANGE,
+        "is disabled",
+        "Clients > orders > Enabled",
+        id="disabled-audience",
+    ),
+    pytest.param(
+        {"client": NO_MAPPER},
+        {**EXCHANGE, **ANY},
+        "gives this caller no token for orders",
+        "an audience mapper",
+        id="nothing-there",
+    ),
+    pytest.param(
+        {"client": EXCHANGES},
+        {**EXCHANGE, "TOKEN_EXCHANGE_SCOPES": "no-such"},
+        "may not have TOKEN_EXCHANGE_SCOPES",
+        "Client scopes",
+        id="scope",
+    ),
+    pytest.param(
+        {"client": EXCHANGES},
+        {**EXCHANGE, "TOKEN_EXCHANGE_REQUESTED_TOKEN_TYPE": "jwt"},
+        "TOKEN_EXCHANGE_REQUESTED_TOKEN_TYPE",
+        "=access_token",
+        id="token-type",
+    ),
+]
+
+
+@pytest.mark.parametrize(("seed", "settings", "what", "fix"), EXCHANGED)
+def test_token_exchange_that_fails(keycloak, seed, settings, what, fix):
+    """What keeps Keycloak from exchanging a user's token is a failure, and the fix undoes it."""
+    realm = make_realm(keycloak, **{"others": [ORDERS], **seed})
+
+    found = bad(findings_of(environ_for(keycloak, realm, **settings)))
+
+    failures = [each for each in found if each[0] is Severity.FAILURE]
+    assert [each for each in failures if what in each[1] and fix in each[2]], found
+
+
+def test_token_exchange(keycloak):
+    """A token that is exchanged is fine, of a user and of the client; so is what another gives."""
+    realm = make_realm(keycloak, client=EXCHANGES, others=[ORDERS])
+    environ = environ_for(keycloak, realm, **EXCHANGE)
+
+    named, unnamed = (findings_of(environ, user=user) for user in ("john", ""))
+
+    assert bad(named) == bad(unnamed) == []
+    texts = [each.what for each in named]
+    assert "the access token of password is exchanged for one for the upstream" in texts
+    assert "the access token of client_credentials is exchanged for one for the upstream" in texts
+
+
+@pytest.mark.parametrize(("client", "allowed"), [({}, False), (EXCHANGES, True)])
+def test_token_exchange_without_a_token(keycloak, client, allowed):
+    """Whether the client may exchange tokens shows without anybody's token."""
+    realm = make_realm(keycloak, client=client, others=[ORDERS])
+    environ = environ_for(keycloak, realm, **EXCHANGE, AUTH_METHODS="password")
+
+    found = findings_of(environ, user="")
+
+    assert allowed == ("with --user one is tried" in found[-1].what), found
+    assert allowed == (found[-1].severity is Severity.FINE)
+
+
+CLAIMS = [
+    pytest.param(
+        {"CLAIMS_REQUIRED": "department=sales"},
+        "no claim department, of which CLAIMS_REQUIRED asks",
+        "preferred_username",
+        id="claims-required",
+    ),
+    pytest.param(
+        {"CLAIMS_REQUIRED": "email=~*@example.com"},
+        "the claim email of the access token of password lacks what CLAIMS_REQUIRED",
+        "Correct the value",
+        id="another-value",
+    ),
+    pytest.param(
+        {"CLAIMS_FORBIDDEN": "email_verified"}, "CLAIMS_FORBIDDEN names", "kept out", id="forbidden"
+    ),
+    pytest.param(
+        {"GROUPS_REQUIRED": "staff"},
+        "no claim groups, of which GROUPS_REQUIRED asks: staff",
+        "group membership mapper",
+        id="groups",
+    ),
+    pytest.param(
+        {"ROLES_CLAIM": "roles", "ROLES_REQUIRED": "admin"},
+        "no claim roles, of which ROLES_REQUIRED asks: admin",
+        "set ROLES_CLAIM. It has: acr, ",
+        id="the-claim-is-elsewhere",
+    ),
+    pytest.param(
+        {"SCOPES_REQUIRED": "orders:read"},
+        "the claim scope of the access token of password lacks what SCOPES_REQUIRED",
+        "SCOPES",
+        id="scope",
+    ),
+    pytest.param(
+        {"SEARCH_USER_INFO": "true", "SCOPES": "email"},
+        "does not take the access token (403)",
+        "Add openid to SCOPES",
+        id="userinfo-without-openid",
+    ),
+    pytest.param(
+        {"UPSTREAM_ID_TOKEN_HEADER": "X-Id", "SCOPES": "email"},
+        "with the access token of password comes no ID token",
+        "Add openid",
+        id="no-id-token",
+    ),
+]
+
+
+@pytest.mark.parametrize(("settings", "what", "fix"), CLAIMS)
+def test_claims_that_are_not_there(keycloak, sound_realm, settings, what, fix):
+    """A rule that a real token cannot satisfy is found, with what the token has instead."""
+    found = bad(findings_of(environ_for(keycloak, sound_realm, **settings)))
+
+    failures = [each for each in found if each[0] is Severity.FAILURE]
+    assert [each for each in failures if what in each[1] and fix in each[2]], found
+
+
+def test_claims_that_are_there(keycloak, sound_realm):
+    """What token, ID token and userinfo have is fine."""
+    settings = {
+        "CLAIMS_REQUIRED": "email=john@example.org,azp=gateway",
+        "CLAIMS_FORBIDDEN": "department",
+        "SEARCH_USER_INFO": "true",
+        "UPSTREAM_ID_TOKEN_HEADER": "X-Id",
+        "AUTH_METHODS": "password",
+    }
+    found = findings_of(environ_for(keycloak, sound_realm, **settings))
+
+    assert [] == bad(found)
+    texts = "\n".join(each.what for each in found)
+    assert "the userinfo endpoint takes the access token" in texts
+    assert "the ID token of password verifies" in texts
+
+
+def test_routes_with_other_rules(keycloak, sound_realm, tmp_path):
+    """Routes that log in in the same way cost one login; their rules are judged each."""
+    admin = keycloak.admin(sound_realm)
+    admin.call("PUT", "/events/config", {"eventsEnabled": True})
+    file = tmp_path / "gateway.yaml"
+    file.write_text(
+        "routes:\n"
+        "- {name: a, paths: [/a], groups_required: [staff]}\n"
+        "- {name: b, paths: [/b], claims_required: [azp=gateway]}\n"
+        "- {name: c, paths: [/c], auth_methods: []}\n"
+    )
+    file.chmod(0o600)
+    environ = environ_for(keycloak, sound_realm, AUTH_METHODS="password")
+
+    async def gather():
+        asked = Asked(time.time, "john", "CANARY-doe")
+        return [each async for each in examine(load(file, dict(environ)), asked)]
+
+    found = asyncio.run(gather())
+
+    logins = admin.call("GET", "/events?type=LOGIN")
+    admin.call("PUT", "/events/config", {"eventsEnabled": False})
+    admin.call("DELETE", "/events")
+    assert 1 == len(logins)
+    assert {"default", "default (a)", "default (b)"} == {about for about, _ in found}
+    assert [("default (a)", Severity.FAILURE)] == [
+        (about, each.severity) for about, each in found if each.fix
+    ]
 
 
 def test_nothing_is_wrong_with_a_sound_realm(keycloak, sound_realm):
