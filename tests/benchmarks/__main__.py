@@ -145,7 +145,10 @@ def main() -> None:
     if given.whole:
         page.PAGE.write_text(text)
         say(f"written: {page.PAGE.relative_to(Path.cwd())}")
-    short = [describe(), *([comparison_table(measured)] if measured else [])]
+    short = [
+        describe(),
+        *([comparison_table(measured)] if measured else []),
+    ]
     shown = text if given.whole else "\n\n".join([*short, *(one.text for one in sections)])
     print(shown)  # noqa: T201 - what it is run for
 

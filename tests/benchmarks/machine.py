@@ -8,6 +8,8 @@ import resource
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.benchmarks.interpreter import gateway_python, python_version
+
 PROC = Path("/proc")
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -115,5 +117,5 @@ def describe() -> str:
     kernel = ".".join(platform.release().split(".")[:2])
     return (
         f"{cores} cores of {model}{virtual}, {memory:.0f} GiB of memory, Linux {kernel}, "
-        f"Python {platform.python_version()}"
+        f"Python {python_version(gateway_python())}"
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tests.benchmarks.interpreter import gateway_python
 from tests.benchmarks.load import Target
 from tests.benchmarks.machine import pinned
 from tests.benchmarks.site import BODY, CONFIGS, Site, basic, filled
@@ -140,7 +140,7 @@ def running_gateway(
     start = f'exec taskset --cpu-list {on} "$0" -m gateway run "$@" >/dev/null'
     given = ["--config", str(config)] if config else []
     log = site.folder / f"{name}.log"
-    command = ["sh", "-c", start, sys.executable, *given]
+    command = ["sh", "-c", start, gateway_python(), *given]
     child = Child(command, log, environment={**environment, **settings})
     try:
         child.wait_for_port(admin_port)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 JOHN = ("Authorization", CREDENTIAL)
 GET = request("GET", "/", [JOHN])
-BODY = request("POST", "/", [JOHN, ("Content-Length", "1000000")]) + b"x" * 1_000_000
+BODY = request("POST", "/upload", [JOHN, ("Content-Length", "1000000")]) + b"x" * 1_000_000
 QUICK = 16
 
 
