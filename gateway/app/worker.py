@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.admin import Answers
 from gateway.app import Gateway
-from gateway.app.serving import freeze
+from gateway.app.serving import calm_collector
 from gateway.app.turns import CrewTurns
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ async def serve(post: Post) -> None:
     loop.add_reader(post.channel.fileno(), worker.hear)
     try:
         async with worker.gateway:
-            freeze()
+            calm_collector()
             post.channel.send({"serving": True})
             await worker.stop.wait()
             worker.leave_others()

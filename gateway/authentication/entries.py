@@ -99,6 +99,11 @@ class Entries:
         self._registration = registration
         self._on_renewable: Callable[[bytes, Entry, float], None] | None = None
 
+    @property
+    def max_in_memory(self) -> int:
+        """How many entries are kept in memory at most."""
+        return self._memory.max_entries
+
     def find(self, key: bytes, now: float) -> Entry | None:
         """Return the entry in memory, if there is one."""
         return self._memory.find(key, now)

@@ -61,7 +61,7 @@ class ExchangeAuthenticator:
         self._metadata: ProviderMetadata | None = None
         self._deriver: Deriver | None = None
         self._only_header = carriers.only_header
-        self._known = KnownValues()
+        self._known = KnownValues(entries.max_in_memory)
 
     @property
     def challenge(self) -> Challenge:

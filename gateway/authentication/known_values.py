@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import Final
-
-MAX_VALUES: Final = 100_000
 
 
 class KnownValues:
@@ -18,9 +15,9 @@ class KnownValues:
 
     __slots__ = ("_keys", "_max_values", "_state")
 
-    def __init__(self, max_values: int = MAX_VALUES) -> None:
+    def __init__(self, max_values: int) -> None:
         self._max_values = max_values
-        self._state = hashlib.blake2b(key=os.urandom(32), digest_size=32)
+        self._state = hashlib.blake2b(key=os.urandom(32), digest_size=16)
         self._keys: dict[bytes, bytes] = {}
 
     def hash(self, value: bytes) -> bytes:

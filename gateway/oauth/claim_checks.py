@@ -57,7 +57,7 @@ def require_expiry(raw: Mapping[str, Any], now: float, leeway: float) -> float:
         raise InvalidTokenError("exp is missing or not a number")
     if not now - leeway < exp <= now + MAX_LIFETIME:
         raise InvalidTokenError("the token has expired, or exp is out of range")
-    return float(exp)
+    return exp
 
 
 def require_past(raw: Mapping[str, Any], name: str, now: float, leeway: float) -> float | None:
@@ -67,7 +67,7 @@ def require_past(raw: Mapping[str, Any], name: str, now: float, leeway: float) -
     value = raw[name]
     if not is_number(value) or not 0 <= value <= now + leeway:
         raise InvalidTokenError(f"{name} is not a number, or in the future")
-    return float(value)
+    return value
 
 
 def require_client(raw: Mapping[str, Any], expected: str | None) -> str | None:

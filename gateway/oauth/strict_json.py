@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from sys import intern
 from typing import Any, NoReturn, TypeGuard
 
 MAX_DEPTH = 32
@@ -71,7 +72,7 @@ def _refuse_lone_surrogates(value: Any) -> None:
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Refuse duplicate member names (RFC 7493 §2.3)."""
-    members = dict(pairs)
+    members = {intern(name): value for name, value in pairs}  # thousands of tokens share them
     if len(members) != len(pairs):
         raise StrictJSONError("a member name appears twice")
     return members

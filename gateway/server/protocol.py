@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
     from gateway.server.door import Door
 
-    _Message = RawRequestMessage | _ErrInfo
-
 # How long leftovers of a refused body are read, in seconds.
 LINGERING_TIME = 2.0
 # How many fields aiohttp reads; ``read_head`` then refuses them with the right status.
@@ -64,6 +62,11 @@ class ProxyProtocol(ChunkedProtocol):
         self.handed_over = False  # to a tunnel, which has limits of its own
         self._server = manager
         self._writer = StreamWriter(self, self._loop)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Leave nothing that holds itself: the garbage collector has no part in an ordinary end."""
+        super().connection_lost(exc)
+        del self._writer
 
     @property
     def busy(self) -> bool:
@@ -125,7 +128,9 @@ class ProxyProtocol(ChunkedProtocol):
         if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
             self._resume_reading_if_drained()
 
-    async def _answer(self, message: _Message, body: StreamReader) -> web.StreamResponse:
+    async def _answer(
+        self, message: RawRequestMessage | _ErrInfo, body: StreamReader
+    ) -> web.StreamResponse:
         """Answer one request."""
         unreadable = message if isinstance(message, _ErrInfo) else None
         request = web.BaseRequest(
@@ -278,13 +283,9 @@ def may_stay_open(request: web.BaseRequest) -> bool:
         and not (isinstance(protocol, ProxyProtocol) and protocol.ends_after(request))
         and not (
             request._message.upgrade  # noqa: SLF001 - the parser's verdict, shown nowhere else
-            and request.headers.get("Upgrade", "").lower() not in _UPGRADES_KEPT
+            and request.headers.get("Upgrade", "").lower() != "websocket"  # ALLOWED_UPGRADES
         )
     )
-
-
-# ALLOWED_UPGRADES of aiohttp's C parser.
-_UPGRADES_KEPT = frozenset({"websocket"})
 
 
 def _error_of(status: int, exc: BaseException | None) -> GatewayError:

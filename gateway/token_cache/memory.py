@@ -23,7 +23,7 @@ class MemoryCache(Generic[V]):
     def __init__(self, max_entries: int, max_bytes: int) -> None:
         if max_entries < 1 or max_bytes < 1:
             raise ValueError("a memory cache holds at least one entry of one byte")
-        self._max_entries = max_entries
+        self.max_entries = max_entries
         self._max_bytes = max_bytes
         self._entries: OrderedDict[bytes, tuple[V, float, int, tuple[bytes, ...]]] = OrderedDict()
         self._bytes = 0
@@ -58,7 +58,7 @@ class MemoryCache(Generic[V]):
             return
         self._entries[key] = (value, expires_at, size, owners)
         self._bytes += size
-        while self._bytes > self._max_bytes or len(self._entries) > self._max_entries:
+        while self._bytes > self._max_bytes or len(self._entries) > self.max_entries:
             self._bytes -= self._entries.popitem(last=False)[1][2]
 
     def discard(self, key: bytes) -> None:

@@ -11,7 +11,7 @@ VALUE, KEY = b"Basic am9objpkb2U=", b"k" * 32
 
 def test_kept_value():
     """A value that was kept leads to its key, another spelling of it does not."""
-    known = KnownValues()
+    known = KnownValues(100)
     known.keep(known.hash(VALUE), KEY)
 
     assert known.find(known.hash(VALUE)) == KEY
@@ -20,7 +20,7 @@ def test_kept_value():
 
 def test_discarded_value():
     """A value whose entry is gone is forgotten, and so is every value at once."""
-    known = KnownValues()
+    known = KnownValues(100)
     for value in (VALUE, b"Basic b3RoZXI6cGFpcg=="):
         known.keep(known.hash(value), KEY)
 
@@ -42,7 +42,7 @@ def test_bound():
 
 def test_value_is_not_kept():
     """What is kept of a value is a hash of it under a key of its own in each process."""
-    known, other = KnownValues(), KnownValues()
+    known, other = KnownValues(100), KnownValues(100)
     hashed = known.hash(VALUE)
     known.keep(hashed, KEY)
 
