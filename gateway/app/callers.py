@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from gateway.app.providers import OpenProvider
     from gateway.app.store import Store
-    from gateway.authentication.carriers import Carriers
+    from gateway.authentication.token_carriers import Finder
     from gateway.request import RequestHead
     from gateway.settings import Settings
 
@@ -85,18 +85,17 @@ async def open_callers_tokens(
 def bearer_authenticators(
     settings: Settings,
     tokens: CallersTokens,
-    exchange: Carriers,
+    others: tuple[Finder, ...],
     realm: str,
     address_of: Callable[[RequestHead], str],
 ) -> Iterator[BearerAuthenticator]:
-    """Yield the ways of bringing a token; ``exchange`` finds what must not come beside one.
+    """Yield the ways of bringing a token; ``others`` find what must not come beside one.
 
     ``address_of`` tells the address refused tokens are counted for.
     """
     if not {"bearer", "introspection"} & set(settings.auth_methods):
         return
     places = settings.bearer_token_param_type
-    others = (exchange,) if exchange.query or exchange.body else ()
     carriers = TokenCarriers(
         read_bearer if "header" in places else None,
         query="query" in places,

@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING
 from gateway.app.callers import bearer_authenticators, open_callers_tokens, open_verifier
 from gateway.app.parts import made_of
 from gateway.app.providers import run_in_background
+from gateway.app.refresh_tokens import (
+    open_refresh_tokens,
+    refresh_token_authenticators,
+    refresh_token_carriers,
+)
 from gateway.authentication.carriers import Carriers
 from gateway.authentication.cold_path import ColdPath
 from gateway.authentication.entries import Entries
@@ -26,7 +31,7 @@ from gateway.settings.model.authorization import Rules
 from gateway.settings.model.cache import Lifetimes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AsyncExitStack
 
     from gateway.app.parts import Parts
@@ -79,25 +84,48 @@ async def obtain_authenticators(
         partial(_open_tokens, settings, provider, store, exchanges),
     )
 
+    open_redeeming = partial(open_refresh_tokens, settings, provider, store)
+    refresh_tokens = await parts.obtain(
+        made_of(settings, ("refresh_token_kept",), EXCHANGE, "refresh tokens", key),
+        partial(open_redeeming, entries=exchanges.entries, plan=exchanges.plan),
+    )
+
     async def open_authenticators(_: AsyncExitStack) -> tuple[Authenticator, ...]:
         carriers = _carriers(settings)
-        authenticator = ExchangeAuthenticator(
-            provider.provider,
-            exchanges.entries,
-            exchanges.cold_path,
-            carriers=carriers,
-            choice=GrantChoice(basic_mode(settings), settings.client_credentials_ids),
-            plan=exchanges.plan,
-            keys=store.keys,
-            challenge=Challenge("Basic", REALM),
-            address_of=address_of,
+        pairs = (carriers,) if carriers.query or carriers.body else ()
+        exchange = _exchange_authenticators(settings, provider, store, exchanges, address_of)
+        others = (*pairs, *refresh_token_carriers(settings))
+        bearer = bearer_authenticators(settings, tokens, others, REALM, address_of)
+        refreshing = refresh_token_authenticators(
+            settings, refresh_tokens, pairs, REALM, address_of
         )
-        exchange = (authenticator,) if credential_places(settings) else ()
-        bearer = bearer_authenticators(settings, tokens, carriers, REALM, address_of)
-        return (*bearer, *exchange)
+        return (*bearer, *refreshing, *exchange)
 
     return await parts.obtain(
         made_of(settings, _TOLD_WITH, "authenticators", key), open_authenticators
+    )
+
+
+def _exchange_authenticators(
+    settings: Settings,
+    provider: OpenProvider,
+    store: Store,
+    exchanges: Exchanges,
+    address_of: Callable[[RequestHead], str],
+) -> Iterator[ExchangeAuthenticator]:
+    """Yield the way of bringing a pair, where that is one."""
+    if not credential_places(settings):
+        return
+    yield ExchangeAuthenticator(
+        provider.provider,
+        exchanges.entries,
+        exchanges.cold_path,
+        carriers=_carriers(settings),
+        choice=GrantChoice(basic_mode(settings), settings.client_credentials_ids),
+        plan=exchanges.plan,
+        keys=store.keys,
+        challenge=Challenge("Basic", REALM),
+        address_of=address_of,
     )
 
 

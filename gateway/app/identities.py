@@ -27,7 +27,7 @@ _MADE_OF = (*_SETTINGS, *model.Consumers.model_fields, "scopes_claim")
 
 
 def reserved_names(plans: Iterable[RoutePlan]) -> frozenset[bytes]:
-    """Return the fields that some route fills: routes may share an upstream."""
+    """Return the fields that some route fills or reads a secret from: upstreams may be shared."""
     return plain_names(name for plan in plans for name in configured_names(plan.settings))
 
 

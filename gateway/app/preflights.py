@@ -22,4 +22,6 @@ def open_preflights(settings: Settings) -> OpenPreflights | None:
     if "query" in settings.client_credentials_param_type:
         kinds.add(Kind.CLIENT_CREDENTIALS)
     token = {ACCESS_TOKEN} if "query" in settings.bearer_token_param_type else set()
+    if "query" in settings.refresh_token_param_type and settings.refresh_token_param_name:
+        token.add(settings.refresh_token_param_name)
     return OpenPreflights(names_of(kinds) | token)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, TypeVar
 from gateway.authentication import Principal
 from gateway.authentication.attempts import PATIENCE
 from gateway.authentication.entries import Entry
+from gateway.authentication.flights import Flights
 from gateway.authentication.sessions import Sessions
 from gateway.authentication.token_exchange import Exchanged
 from gateway.errors import ProviderError
 from gateway.logs import Pseudonyms
 from gateway.oauth.metadata import issuers_of
 from gateway.token_cache.bus import Bus
+from gateway.token_cache.chains import RefreshChains, Successor
 from gateway.token_cache.ledger import PurgeLedger
 from gateway.token_cache.lock import SharedFlights
 from gateway.token_cache.memory import MemoryCache
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from contextlib import AsyncExitStack
 
     from gateway.authentication.attempts import AttemptLimits, SharedTurns
+    from gateway.authentication.refresh_tokens import Redeemed
     from gateway.authentication.token_requests import TokenRequests
     from gateway.settings import RoutePlan, Settings
 
@@ -51,8 +54,9 @@ class Shared:
 class Store:
     """The caches of the process; ``issuers`` are all whose tokens may be in them.
 
-    ``registrations`` are who talks to which provider as which client, ``turns`` is how other
-    workers take part in counting refused logins where there is no Redis.
+    ``registrations`` are who talks to which provider as which client, ``redemptions`` the refresh
+    tokens that are being redeemed; ``turns`` is how other workers take part in counting refused
+    logins where there is no Redis.
     """
 
     settings: Settings = field(repr=False)
@@ -62,11 +66,13 @@ class Store:
     tokens: MemoryCache[Principal]
     refused_tokens: MemoryCache[bool]
     exchanged: MemoryCache[Exchanged]
+    chains: RefreshChains
     ledger: PurgeLedger
     shared: Shared | None
     turns: TurnsOf | None = None
     issuers: set[str] = field(default_factory=set)
     registrations: dict[str, TokenRequests] = field(default_factory=dict)
+    redemptions: Flights[Redeemed] = field(default_factory=Flights)
 
     @property
     def redis(self) -> RedisTokenCache | None:
@@ -115,6 +121,8 @@ class Store:
 def open_store(settings: Settings, stack: AsyncExitStack, turns: TurnsOf | None = None) -> Store:
     """Return the caches of this process, nothing kept in them yet."""
     keys = SealingKeys([secret.get_secret_value().encode() for secret in settings.cache_secret])
+    shared = _open_shared(settings, keys, stack)
+    link = None if shared is None else shared.redis.link
     return Store(
         settings,
         keys,
@@ -123,8 +131,9 @@ def open_store(settings: Settings, stack: AsyncExitStack, turns: TurnsOf | None 
         tokens=memory(settings, Principal),
         refused_tokens=memory(settings, bool),
         exchanged=memory(settings, Exchanged),
+        chains=RefreshChains(memory(settings, Successor), link, keys),
         ledger=PurgeLedger(),
-        shared=_open_shared(settings, keys, stack),
+        shared=shared,
         turns=turns,
     )
 

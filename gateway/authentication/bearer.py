@@ -1,22 +1,30 @@
-"""Callers that bring an access token of their own (RFC 6750)."""
+"""Callers that bring a token of their own (RFC 6750)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.authentication import Authentication
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gateway.authentication.callers_tokens import CallersTokens
+    from gateway.authentication import Principal, Source
     from gateway.authentication.token_carriers import TokenCarriers
     from gateway.oauth.credentials import Challenge
     from gateway.request import Body, RequestHead
 
 
+class Tokens(Protocol):
+    """What knows whose a token is."""
+
+    async def identify(self, token: str, address: Callable[[], str]) -> tuple[Principal, Source]:
+        """Return whose it is and how that is known; nobody's raises ``InvalidAccessTokenError``."""
+        ...
+
+
 class BearerAuthenticator:
-    """Authenticates callers by the access token in their request.
+    """Authenticates callers by the token in their request.
 
     ``address_of`` tells the address that refused tokens are counted for.
     """
@@ -24,7 +32,7 @@ class BearerAuthenticator:
     def __init__(
         self,
         carriers: TokenCarriers,
-        tokens: CallersTokens,
+        tokens: Tokens,
         challenge: Challenge,
         address_of: Callable[[RequestHead], str],
     ) -> None:

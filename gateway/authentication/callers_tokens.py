@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gateway.authentication import Source
 from gateway.authentication.attempts import network_of
 from gateway.authentication.flights import Flights
-from gateway.authentication.verification import name_of, weight_of
+from gateway.authentication.verification import names_of, weight_of
 from gateway.errors import InvalidAccessTokenError, TooManyAttemptsError
 from gateway.metrics import MEMORY_HIT, MEMORY_MISS, NEGATIVE_HITS
 from gateway.oauth.jws import is_compact_jws
@@ -114,8 +114,8 @@ class CallersTokens:
         else:
             principal = await self._introspect(key, token, peer)
             source = Source.PROVIDER
-        names = {principal.claims.sub, name_of(principal.claims)}
-        owners = tuple(owner for name in sorted(names) for owner in self._known.owners(name))
+        names = names_of(principal.claims)
+        owners = tuple(owner for name in names for owner in self._known.owners(name))
         principal = replace(principal, owners=owners)
         self._keep(key, principal, ticket)
         return principal, source

@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from gateway.authentication.verification import weight_of
+from gateway.authentication.verification import names_of, weight_of
 from gateway.errors import ProviderError
 from gateway.oauth.tokens import TokenSet
 
@@ -109,8 +109,11 @@ class Entries:
         return self._memory.find(key, now)
 
     def ticket(self, identifier: str) -> Ticket:
-        """Return the ticket of an exchange that begins now: a purge after it wins."""
-        return self._ledger.ticket(self._owners(identifier))
+        """Return the ticket of an exchange that begins now: a purge after it wins.
+
+        An empty identifier is of somebody whom the token will tell.
+        """
+        return self._ledger.ticket(self._owners(identifier) if identifier else ())
 
     async def find_stored(
         self, keys: Sequence[bytes], identifier: str, ticket: Ticket, now: float
@@ -177,14 +180,17 @@ class Entries:
         )
 
     def _aliases(self, principal: Principal, identifier: str) -> tuple[bytes, ...]:
-        """Return the pseudonyms of the name the provider has for somebody known by another."""
+        """Return the pseudonyms of the names the provider has for somebody known by another."""
+        if not identifier:
+            names = names_of(principal.claims)
+            return tuple(owner for name in names for owner in self._owners(name))
         name = principal.claims.raw.get("preferred_username")
         if not isinstance(name, str) or name == identifier:
             return ()
         return self._owners(name)
 
     def _keep(self, key: bytes, entry: Entry, ticket: Ticket, now: float) -> bool:
-        if entry.until <= now or not self._ledger.stands(ticket):
+        if entry.until <= now or not self._ledger.stood(ticket, entry.owners):
             return False
         size = weight_of(entry.principal) + len(entry.refresh_token or "")
         self._memory.store(key, entry, entry.until, size, entry.owners)

@@ -40,6 +40,10 @@ class Flights(Generic[T]):
     def __contains__(self, key: bytes) -> bool:
         return key in self._flights
 
+    async def finished(self) -> None:
+        """Wait for the end of what is under way."""
+        await asyncio.gather(*self._flights.values(), return_exceptions=True)
+
     async def aclose(self) -> None:
         """Cancel what is under way and wait for its end."""
         flights = list(self._flights.values())

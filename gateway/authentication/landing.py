@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.errors import (
     GatewayError,
+    InvalidAccessTokenError,
     InvalidCredentialsError,
     ProviderError,
     ProviderTimeoutError,
@@ -28,6 +29,8 @@ def read_failure(outcome: bytes) -> GatewayError:
     retry_after = int(seconds) if seconds.isdecimal() else 1
     if name == InvalidCredentialsError.error:
         return InvalidCredentialsError(_REASON)
+    if name == InvalidAccessTokenError.error:
+        return InvalidAccessTokenError(_REASON)
     if name == ProviderTimeoutError.error:
         return ProviderTimeoutError(_REASON)
     if name == ProviderError.error:

@@ -94,7 +94,7 @@ class TokenRequests:
         raise InvalidCredentialsError("refused by the provider")
 
     async def renew(self, refresh_token: str) -> TokenSet | TokenErrorResponse:
-        """Return what the provider gives for a refresh token of a password grant (RFC 6749 §6).
+        """Return what the provider gives the gateway's client for a refresh token (RFC 6749 §6).
 
         ``invalid_grant`` is a value: the session has ended. Other refusals raise
         ``ProviderError``.
@@ -108,7 +108,7 @@ class TokenRequests:
 
     def client_id(self, grant: str, identifier: str) -> str:
         """Return the client a token of this grant is issued to."""
-        return self._plan.client.client_id if grant == "password" else identifier
+        return identifier if grant == "client_credentials" else self._plan.client.client_id
 
     async def revoke(self, refresh_token: str) -> None:
         """End the session behind a refresh token of a password grant (RFC 7009 §2.1).

@@ -41,6 +41,11 @@ def name_of(claims: Claims) -> str:
     return name if isinstance(name, str) and name else claims.sub
 
 
+def names_of(claims: Claims) -> tuple[str, ...]:
+    """Return every name a user is purged by who brought a token in place of a name."""
+    return tuple(sorted({claims.sub, name_of(claims)}))
+
+
 def weight_of(principal: Principal) -> int:
     """Return what a principal weighs in memory, in bytes: its tokens, and what is said of it."""
     claims, id_token = principal.claims, principal.id_token
@@ -78,7 +83,8 @@ class Verifier:
     ) -> Principal:
         """Return the principal of a token set issued to ``client_id``.
 
-        A token that does not verify raises ``ProviderError``: the provider gave it.
+        An empty ``identifier`` is not known before the token tells a name. A token that does not
+        verify raises ``ProviderError``: the provider gave it.
         """
         access_token = token_set.access_token
         try:
@@ -98,7 +104,7 @@ class Verifier:
             expires_at=min(each for each in ends if each is not None),
             thumbprint=verified.thumbprint,
             grant=grant,
-            user=self._pseudonym(identifier),
+            user=self._pseudonym(identifier or name_of(verified.claims)),
             id_token=id_token,
         )
 

@@ -15,7 +15,11 @@ from gateway.doctor.exchanges import probe_token_exchange
 from gateway.doctor.findings import Finding, Severity
 from gateway.doctor.guessing import probe_guessing
 from gateway.doctor.id_tokens import probe_id_tokens
-from gateway.doctor.logins import probe_client_credentials, probe_password
+from gateway.doctor.logins import (
+    probe_client_credentials,
+    probe_password,
+    probe_refresh_token,
+)
 from gateway.doctor.patient import Asked, Patient
 from gateway.doctor.redis import probe_redis
 from gateway.doctor.rules import probe_rules
@@ -36,6 +40,7 @@ _OF_PROVIDER = (
     probe_keys,
     probe_password,
     probe_client_credentials,
+    probe_refresh_token,
     probe_tokens,
     probe_guessing,
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.doctor.findings import Finding, failure, fine, warning
 from gateway.errors import ConfigurationError, ProviderError
-from gateway.oauth.grants import ClientCredentialsGrant, PasswordGrant
+from gateway.oauth.grants import ClientCredentialsGrant, PasswordGrant, RefreshTokenGrant
 from gateway.oauth.tokens import TokenErrorResponse, TokenSet
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ _METHOD: Final = (
     "Set CLIENT_AUTH to what the client is registered for (Keycloak: Clients > {client} > "
     "Credentials > Client Authenticator)"
 )
+NOBODYS: Final = "bearergate-doctor"
 # `doctor` alone reads descriptions: here they choose a hint for a person and nothing else.
 _HINTS: Final[Mapping[str, tuple[str, str]]] = {
     "direct access grants": (
@@ -108,6 +109,27 @@ async def probe_client_credentials(patient: Patient) -> AsyncIterator[Finding]:
             yield warning(told.what, told.fix)
         else:
             yield told or await _judge(patient, grant, answer)
+
+
+async def probe_refresh_token(patient: Patient) -> AsyncIterator[Finding]:
+    """Yield whether the client may redeem refresh tokens, asked with one that nobody has."""
+    if patient.metadata is None or "refresh_token" not in patient.settings.auth_methods:
+        return
+    if patient.refused:
+        return
+    grant = RefreshTokenGrant(NOBODYS)
+    answer = await _ask(patient, grant)
+    if isinstance(answer, Finding):
+        yield answer
+    elif isinstance(answer, TokenSet):
+        yield failure(
+            "the provider takes a refresh token that was made up",
+            "Take refresh_token out of AUTH_METHODS: with this provider anybody would be let in.",
+        )
+    elif answer.error == "invalid_grant":
+        yield fine("the client is accepted and may redeem refresh tokens")
+    else:
+        yield await _judge(patient, grant, answer)
 
 
 async def _ask(patient: Patient, grant: Grant) -> TokenSet | TokenErrorResponse | Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from gateway.identity.names import is_managed
 from gateway.settings import identity, listener, registration
 from gateway.settings.values import is_loopback
 
@@ -22,7 +23,12 @@ _EXCHANGED_FOR = (
     "token_exchange_scopes",
     "token_exchange_resource",
 )
-_PARAM_TYPES = ("password_param_type", "client_credentials_param_type", "bearer_token_param_type")
+_PARAM_TYPES = (
+    "password_param_type",
+    "client_credentials_param_type",
+    "bearer_token_param_type",
+    "refresh_token_param_type",
+)
 
 
 def read_conflicts(settings: Settings) -> Iterator[Conflict]:
@@ -47,6 +53,7 @@ def read_conflicts(settings: Settings) -> Iterator[Conflict]:
             f"{settings.basic_grant} is not among AUTH_METHODS; add it there or use auto",
         )
     yield from _judge_tokens(settings)
+    yield from _judge_refresh_tokens(settings)
     yield from _judge_exchange(settings)
     yield from identity.read_conflicts(settings)
     if settings.failed_logins_spacing > settings.failed_logins_window:
@@ -85,6 +92,11 @@ def read_warnings(settings: Settings) -> Iterator[Conflict]:
             )
     if _is_plain(settings.issuer):
         yield ("issuer",), "passwords travel to the provider unencrypted"
+    if "refresh_token" in settings.auth_methods and not settings.redis_url:
+        yield (
+            ("auth_methods", "redis_url"),
+            "what a provider gives for a caller's refresh token is lost with the process",
+        )
     for name in () if settings.token_exchange else _EXCHANGED_FOR:
         if getattr(settings, name):
             yield (name, "token_exchange"), "it is not used where TOKEN_EXCHANGE is false"
@@ -114,6 +126,27 @@ def _judge_tokens(settings: Settings) -> Iterator[Conflict]:
         yield (
             ("bearer_token_as_password", "auth_methods"),
             "add bearer to AUTH_METHODS, or remove it",
+        )
+
+
+def _judge_refresh_tokens(settings: Settings) -> Iterator[Conflict]:
+    if "refresh_token" not in settings.auth_methods:
+        return
+    name = settings.refresh_token_param_name
+    if not name:
+        yield (
+            ("refresh_token_param_name", "auth_methods"),
+            "it is required for the method refresh_token; e.g. X-Refresh-Token",
+        )
+    if "header" in settings.refresh_token_param_type and ("_" in name or is_managed(name)):
+        yield (
+            ("refresh_token_param_name", "refresh_token_param_type"),
+            "no header field may have this name; use one like X-Refresh-Token, or no header",
+        )
+    if settings.workers != 1 and not settings.redis_url:
+        yield (
+            ("workers", "auth_methods", "redis_url"),
+            "use 1 or set REDIS_URL: alone, two workers would spend the same refresh token",
         )
 
 

@@ -28,6 +28,7 @@ _FIELDS: Final = (
     "upstream_introspection_header",
     "upstream_user_info_header",
 )
+_WITH_ID_TOKEN: Final = frozenset({"password", "client_credentials", "refresh_token"})
 _KEYS: Final = frozenset({"username", "custom_id", "id", "groups"})
 
 
@@ -139,12 +140,16 @@ def read_warnings(settings: Settings) -> Iterator[Conflict]:
     """Yield what runs and says less than one may expect, with the settings involved."""
     if not settings.upstream_id_token_header:
         return
-    if not {"password", "client_credentials"} & set(settings.auth_methods):
+    methods = _WITH_ID_TOKEN & set(settings.auth_methods)
+    if not methods:
         yield (
             ("upstream_id_token_header", "auth_methods"),
-            "it stays empty: only a login with password or client_credentials brings an ID token",
+            "it stays empty: only password, client_credentials and refresh_token bring an ID token",
         )
-    elif "openid" not in f"{settings.scopes} {settings.client_credentials_scopes}".split():
+    elif (
+        methods != {"refresh_token"}
+        and "openid" not in f"{settings.scopes} {settings.client_credentials_scopes}".split()
+    ):
         yield (
             ("upstream_id_token_header", "scopes"),
             "providers send an ID token for the scope openid only; add it to SCOPES",
@@ -161,9 +166,11 @@ def find_anonymous(settings: Settings) -> Consumer | None:
 
 
 def configured_names(settings: Settings) -> Iterator[str]:
-    """Yield the fields of upstream requests that settings fill."""
+    """Yield the fields that settings fill, or that hold a caller's refresh token."""
     yield from (name for name, _ in settings.upstream_headers)
     yield from filter(None, (getattr(settings, name) for name in _FIELDS[1:]))
     token = settings.upstream_access_token_header
     if token not in {NO_TOKEN, IN_AUTHORIZATION}:
         yield token.partition(":")[0]
+    if "refresh_token" in settings.auth_methods and "header" in settings.refresh_token_param_type:
+        yield settings.refresh_token_param_name

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Conflict = tuple[tuple[str, ...], str]
 
 # What the gateway does in its own name.
-METHODS = ("password", "introspection")
+METHODS = ("password", "introspection", "refresh_token")
 _SECRET_METHODS = frozenset({*SECRET_METHODS, "client_secret_jwt"})
 
 

@@ -28,7 +28,6 @@ Network = IPv4Network | IPv6Network
 EXAMPLE_CACHE_SECRET: Final = "replace-this-with-openssl-rand-hex-32"  # noqa: S105 - refused
 _LATER_METHODS: Final = (
     "authorization_code",
-    "refresh_token",
     "session",
     "userinfo",
 )
@@ -56,6 +55,10 @@ _OWN_FIELDS: Final = (
         }
     )
 )
+
+
+_PARAMETER: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}").fullmatch
+_TAKEN: Final = frozenset({"access_token", "username", "password", "client_id", "client_secret"})
 
 
 def split_list(value: Any) -> Any:
@@ -152,6 +155,15 @@ def read_origins(value: Any) -> Any:
     if not all(map(_ORIGIN, origins)):
         raise ValueError("write origins as a browser does, e.g. https://app.example, or *")
     return origins
+
+
+def read_parameter_name(value: str) -> str:
+    """Return the name of a parameter with a token, or nothing."""
+    if value and not _PARAMETER(value):
+        raise ValueError("write a name of at most 64 letters, digits, dashes and underscores")
+    if value in _TAKEN:
+        raise ValueError(f"{value} means another kind of credentials; use another name")
+    return value
 
 
 def read_methods(value: Any) -> Any:

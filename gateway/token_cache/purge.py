@@ -23,6 +23,7 @@ from gateway.token_cache.redis import (
     NAMESPACE,
     OWNER_PREFIX,
     PURGED_PREFIX,
+    PURGES,
     SLACK,
     name_of,
 )
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     OnPurged = Callable[[Sequence["PurgedEntry"]], Awaitable[None]]
 
 CHANNEL: Final = "purge:"
-PURGES: Final = NAMESPACE + "purges"  # another one since anything was purged
 BATCH: Final = 200
 KEY_BYTES: Final = 32
 _NOTE_BYTES: Final = 16  # of a note of a purge: random, so that none comes twice

@@ -28,6 +28,7 @@ KEY_PREFIX: Final = NAMESPACE + "t:"  # + key: a sealed token set
 OWNER_PREFIX: Final = NAMESPACE + "o:"  # + owner: the set of keys that are kept for the user
 PURGED_PREFIX: Final = NAMESPACE + "p:"  # + owner: there since the user was purged
 EPOCH: Final = NAMESPACE + "epoch"  # another one since everything was purged
+PURGES: Final = NAMESPACE + "purges"  # another one since anything was purged
 SLACK: Final = 600.0  # seconds the index of a user outlives the entries, for logins under way
 MARK_BYTES: Final = 16
 REMARK_EVERY: Final = 60.0  # seconds between two warnings about values that do not open
@@ -78,9 +79,11 @@ class RedisTokenCache:
     async def find(self, keys: Sequence[bytes], now: float, ticket: Ticket = NOBODY) -> Lookup:
         """Return what the first of these keys that holds anything readable holds.
 
-        The purges of the ticket's user are read in the same call.
+        The purges of the ticket's user are read in the same call; where that is nobody yet, a
+        purge of anybody counts.
         """
-        marks = [EPOCH, *(PURGED_PREFIX + owner.hex() for owner in ticket.owners)]
+        purged = [PURGED_PREFIX + owner.hex() for owner in ticket.owners] or [PURGES]
+        marks = [EPOCH, *purged]
         values = await self.link.find([*map(name_of, keys), *marks])
         if values is None:
             REDIS_MISS.inc()

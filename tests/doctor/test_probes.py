@@ -10,6 +10,7 @@ import pytest
 from gateway.doctor import Asked, Severity, examine, has_failed, telling
 from gateway.doctor.redis import probe_redis
 from gateway.settings import load
+from tests.fakes.answers import ANSWERS
 from tests.fakes.provider import FakeProvider
 from tests.peers.children import free_port
 from tests.token_cache.redis_server import RedisServer
@@ -35,6 +36,44 @@ async def test_a_sound_provider(provider):
 
     assert not has_failed(found)
     assert "john can log in with the password grant" in [each.what for _, each in found]
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        pytest.param(None, (Severity.FINE, "may redeem refresh tokens", ""), id="good"),
+        pytest.param(
+            "unsupported_grant_type",
+            (Severity.FAILURE, "unsupported_grant_type", "take it out of AUTH_METHODS"),
+            id="no-such-grant",
+        ),
+        pytest.param(
+            "keycloak_unknown_client",
+            (Severity.FAILURE, "the client gateway is refused", "CLIENT_SECRET"),
+            id="client-refused",
+        ),
+        pytest.param("genuine", (Severity.FAILURE, "made up", "AUTH_METHODS"), id="takes-anything"),
+    ],
+)
+async def test_refresh_tokens(provider, answer, told):
+    """The provider is asked with a refresh token that nobody has, and not without the method."""
+    method = {"AUTH_METHODS": "refresh_token", "REFRESH_TOKEN_PARAM_NAME": "X-Refresh-Token"}
+    if answer is not None:
+        provider.answer_next_token(ANSWERS[answer], times=None)
+
+    found = await findings_of(provider, **method)
+    asked = [call.grant_type for call in provider.token_calls]
+    severity, what, fix = told
+
+    assert [
+        each
+        for _, each in found
+        if (each.severity is severity and what in each.what and fix in each.fix)
+    ], found
+    assert {"refresh_token"} == set(asked)
+    provider.behave()
+    await findings_of(provider)
+    assert "refresh_token" not in {call.grant_type for call in provider.token_calls[len(asked) :]}
 
 
 async def test_a_provider_that_is_down(provider):

@@ -17,6 +17,8 @@ FILE = """
 routes:
   - {{name: open, paths: [/open], auth_methods: []}}
   - {{name: tokens, paths: [/tokens], auth_methods: [bearer], audience_required: [orders]}}
+  - {{name: sessions, paths: [/sessions], auth_methods: [refresh_token],
+     refresh_token_param_name: X-Refresh-Token}}
   - {{name: machines, hosts: [m.example], auth_methods: [client_credentials]}}
   - {{name: form, paths: [/form], password_param_type: [body], auth_methods: [password]}}
   - name: orders
@@ -188,3 +190,17 @@ async def test_urls_without_a_host(loaded):
     """A URL has a scheme and a host: routes go by it."""
     with pytest.raises(ConfigurationError, match="HOST"):
         await explain(loaded, Question("GET", "/orders"))
+
+
+async def test_refresh_tokens(loaded):
+    """A caller with a refresh token goes on without it; one with nothing gets the challenge."""
+    url = "http://a.example/sessions"
+    field = ("X-Refresh-Token", "a-secret")
+
+    good = await explain(loaded, Question("GET", url, claims=GOOD, headers=(field,)))
+    nobody = await explain(loaded, Question("GET", url, "john"))
+
+    assert (None, ("refresh_token",), ()) == (good.status, good.methods, good.grants)
+    assert "X-Refresh-Token" in good.removed
+    assert "Authorization: Bearer ACCESS-TOKEN" in good.added
+    assert (401, ('Bearer realm="bearergate"',)) == (nobody.status, nobody.challenges)

@@ -6,7 +6,7 @@ Rule: what two readers could read differently is refused, never guessed.
 """
 
 from gateway.oauth.credentials.basic import read_authorization
-from gateway.oauth.credentials.bearer import read_basic_token, read_bearer
+from gateway.oauth.credentials.bearer import read_basic_token, read_bearer, read_token_field
 from gateway.oauth.credentials.carrier import body_carrier
 from gateway.oauth.credentials.challenge import Challenge
 from gateway.oauth.credentials.json_body import read_json, read_token_json
@@ -48,6 +48,7 @@ __all__ = [
     "read_json",
     "read_parameters",
     "read_query",
+    "read_token_field",
     "read_token_form",
     "read_token_json",
     "read_token_query",

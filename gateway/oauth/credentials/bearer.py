@@ -1,4 +1,4 @@
-"""An access token of the caller in the ``Authorization`` field (RFC 6750 §2.1, RFC 7617).
+"""A token of the caller in a header field (RFC 6750 §2.1, RFC 7617).
 
 Rule: a field is a token's or a pair's, never both; another scheme is nothing.
 """
@@ -32,6 +32,13 @@ def read_bearer(values: Sequence[bytes]) -> str | None:
     if not space:
         raise InvalidAccessTokenError("the Bearer scheme needs a space and a token after it")
     return require_token(token.lstrip(b" ").decode("latin-1"))
+
+
+def read_token_field(values: Sequence[bytes]) -> str | None:
+    """Read the token that is all of a field; two fields of this name raise ``RequestError``."""
+    if len(values) > 1:
+        raise RequestError("more than one field with a token")
+    return require_token(values[0].decode("latin-1")) if values else None
 
 
 def read_basic_token(values: Sequence[bytes]) -> str | None:

@@ -17,7 +17,7 @@ class Callers(BaseModel):
         ("password", "client_credentials"),
         description="Enabled methods: `password`, `client_credentials`; `bearer` for callers that "
         "bring a JWT of the provider themselves, `introspection` for those whose token the "
-        "provider is asked about.",
+        "provider is asked about, `refresh_token` for those that bring a refresh token.",
     )
     basic_grant: Literal["auto", "password", "client_credentials"] = Field(
         "auto",
@@ -50,6 +50,20 @@ class Callers(BaseModel):
         False,
         description="Take the password of a Basic pair for a token when the user is empty or "
         "`oauth2accesstoken`, for tools that can do nothing but Basic.",
+    )
+    refresh_token_param_name: Annotated[str, AfterValidator(values.read_parameter_name)] = Field(
+        "",
+        description="Name of the header field or parameter with a caller's refresh token, e.g. "
+        "`X-Refresh-Token`. Required for `refresh_token`: there is no standard name.",
+    )
+    refresh_token_param_type: Places = Field(
+        ("header",),
+        description="Where it is looked for: `header`, `query`, `body`.",
+    )
+    refresh_token_kept: Annotated[int, Field(ge=1, le=31_536_000)] = Field(
+        1_209_600,
+        description="Seconds after its last use for which the refresh token is kept that a "
+        "provider gave in place of a caller's.",
     )
     run_on_preflight: bool = Field(
         True,

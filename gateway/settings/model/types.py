@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from gateway.settings import rules, values
 
-Method = Literal["password", "client_credentials", "bearer", "introspection"]
+Method = Literal["password", "client_credentials", "bearer", "introspection", "refresh_token"]
 Place = Literal["header", "query", "body"]
 ClientAlg = Literal[  # RFC 7518 §3.1, RFC 8037 §3.1
     "RS256",
