@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gateway.app.parts import made_of
 from gateway.errors import ConfigurationError
 from gateway.routing import read_upstream
-from gateway.tls import CertificateError, client_context, show_certificate
+from gateway.tls import CertificateError, client_context, show_certificate, system_context
 
 if TYPE_CHECKING:
     import ssl
@@ -43,10 +43,13 @@ async def obtain_upstream(plan: RoutePlan, parts: Parts) -> Upstream:
 
 
 def _secured(settings: Settings) -> ssl.SSLContext:
-    context = client_context(settings.upstream_ca_file)
-    if settings.upstream_cert_file is not None:
+    ca_file, cert_file = settings.upstream_ca_file, settings.upstream_cert_file
+    if ca_file is None and cert_file is None:
+        return system_context()
+    context = client_context(ca_file)
+    if cert_file is not None:
         try:
-            show_certificate(context, settings.upstream_cert_file, settings.upstream_key_file)
+            show_certificate(context, cert_file, settings.upstream_key_file)
         except CertificateError as exc:
             raise ConfigurationError(f"UPSTREAM_CERT_FILE: {exc}") from exc
     return context

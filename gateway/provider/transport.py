@@ -18,7 +18,7 @@ from gateway.errors import (
     ProviderUnavailableError,
 )
 from gateway.provider.client_files import ClientFileError, load_certificate
-from gateway.tls import client_context
+from gateway.tls import client_context, system_context
 
 if TYPE_CHECKING:
     import ssl
@@ -213,6 +213,8 @@ def _read_max_age(values: Iterable[str]) -> int | None:
 def _tls_context(
     ca_file: Path | None, cert_file: Path | None, key_file: Path | None
 ) -> ssl.SSLContext:
+    if ca_file is None and cert_file is None:
+        return system_context()
     context = client_context(ca_file)
     if cert_file is not None:
         try:

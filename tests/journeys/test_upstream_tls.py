@@ -171,6 +171,28 @@ async def test_client_certificate_renewed(start_gateway, call, authority, own):
     assert 2 == upstream.connections
 
 
+async def test_certificate_of_one_route(start_gateway, call, authority, own, tmp_path):
+    """S4: a certificate that is for one route's upstream is not shown for another route."""
+    ca, file = authority
+    trusted, cert_file = own
+    settings = tmp_path / "gateway.yaml"
+    settings.write_text(
+        f"upstream_ca_file: {file}\n"
+        "routes:\n"
+        f"- {{name: known, paths: [/known], upstream_cert_file: {cert_file}}}\n"
+        "- {name: unknown}\n"
+    )
+    asking = Asking(ca, trusted)
+    async with RecordingUpstream(ssl_context=asking.context) as upstream:
+        gateway = await start_gateway(settings, UPSTREAM_URL=upstream.url)
+        caller = await call(gateway)
+
+        known = await caller.send(request("GET", "/known", [JOHN]))
+        unknown = await caller.send(GET)
+
+    assert [200, 502] == [known.status, unknown.status]
+
+
 async def test_trust_anchors_renewed(start_gateway, call, authority):
     """F17: after SIGHUP upstreams are believed by the trust anchors in the file by now."""
     _, file = authority
