@@ -54,7 +54,7 @@ async def start_gateway(
                 "HOST": "127.0.0.1",
                 "PORT": "0",
                 "ADMIN_PORT": "0",
-                "SHUTDOWN_GRACE": "1",
+                "SHUTDOWN_GRACE": "0",
                 **settings,
             }
             loaded = load(config, {name: value for name, value in environ.items() if value})

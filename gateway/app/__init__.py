@@ -12,7 +12,7 @@ from gateway.admin import Admin
 from gateway.app.exchange import EXCHANGE
 from gateway.app.footing import prepare
 from gateway.app.limits import limits_of, pool_limits
-from gateway.app.listening import ProxyPort, listen
+from gateway.app.listening import SETTLE, ProxyPort, listen
 from gateway.app.live import LiveRoutes
 from gateway.app.parts import Parts
 from gateway.app.providers import run_in_background
@@ -126,10 +126,10 @@ class Gateway:
         stack.push_async_callback(self.reloads.aclose)
 
     async def _listen_admin(self, admin: Admin, footing: Footing, stack: AsyncExitStack) -> None:
-        """Open the admin port."""
+        """Open the admin port; whoever asks it while it closes learns nothing from an answer."""
         runner = web.AppRunner(admin.application(), access_log=None)
         host = self._settings.admin_host
-        self.admin_port = await listen(runner, footing.admin, "ADMIN_PORT", host, stack)
+        self.admin_port = await listen(runner, footing.admin, "ADMIN_PORT", host, stack, settle=0.0)
 
     async def _listen(
         self, proxy: web.ServerRunner, footing: Footing, stack: AsyncExitStack
@@ -141,7 +141,10 @@ class Gateway:
             self.reloads.add("TLS_CERT_FILE", certificate.reload)
             context = certificate.context
         sockets, host = footing.proxy[self._seat], self._settings.host
-        self.port = await listen(proxy, sockets, "PORT", host, stack, ssl_context=context)
+        settle = min(SETTLE, self._settings.shutdown_grace)
+        self.port = await listen(
+            proxy, sockets, "PORT", host, stack, ssl_context=context, settle=settle
+        )
         self._proxy_port = ProxyPort(proxy, context)
 
     async def adopt(self, seat: int) -> None:

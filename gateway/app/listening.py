@@ -66,9 +66,12 @@ def cannot_listen(name: str, host: str, port: int, exc: OSError) -> Configuratio
 
 
 class ListeningSite(web.BaseSite):
-    """Serves on a bound socket; before it is closed, whoever is in its queue is let in."""
+    """Serves on a bound socket; before it is closed, whoever is in its queue is let in.
 
-    __slots__ = ("_handshake_timeout", "_socket")
+    ``settle`` are the seconds that takes; with 0 nobody is.
+    """
+
+    __slots__ = ("_handshake_timeout", "_settle", "_socket")
 
     def __init__(
         self,
@@ -77,10 +80,12 @@ class ListeningSite(web.BaseSite):
         *,
         ssl_context: ssl.SSLContext | None = None,
         handshake_timeout: float = HANDSHAKE_TIMEOUT,
+        settle: float = SETTLE,
     ) -> None:
         super().__init__(runner, ssl_context=ssl_context, backlog=BACKLOG)
         self._socket = listener
         self._handshake_timeout = handshake_timeout
+        self._settle = settle
 
     @property
     def name(self) -> str:
@@ -106,9 +111,9 @@ class ListeningSite(web.BaseSite):
 
     async def stop(self) -> None:
         """Take nobody new, let in who has connected, and close."""
-        if self._server is not None:
+        if self._server is not None and self._settle:
             _refuse_new(self._socket)
-            await asyncio.sleep(SETTLE)
+            await asyncio.sleep(self._settle)
         await super().stop()
 
 
@@ -147,17 +152,19 @@ async def listen(
     stack: AsyncExitStack,
     *,
     ssl_context: ssl.SSLContext | None = None,
+    settle: float = SETTLE,
 ) -> int:
     """Serve on bound sockets until ``stack`` is closed; return the port.
 
-    An address that cannot be had raises ``ConfigurationError`` naming the setting.
+    Whoever connects just then has ``settle`` seconds to be let in. An address that cannot be had
+    raises ``ConfigurationError`` naming the setting.
     """
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     port: int = sockets[0].getsockname()[1]
     try:
         for each in sockets:
-            await ListeningSite(runner, each, ssl_context=ssl_context).start()
+            await ListeningSite(runner, each, ssl_context=ssl_context, settle=settle).start()
     except OSError as exc:
         raise cannot_listen(name, host, port, exc) from exc
     return port

@@ -50,6 +50,19 @@ async def test_idle_gateway_stops(settings, number):
         assert (0, True) == (await gateway.exited(), await caller.closed())
 
 
+async def test_no_grace(settings, upstream):
+    """F20: with SHUTDOWN_GRACE=0 nobody is waited for, and the status is 0."""
+    upstream.answer_next(silence(b""))
+    settings["SHUTDOWN_GRACE"] = "0"
+    async with RunningGateway(**settings) as gateway, RawCaller(gateway.port) as caller:
+        await caller.write(GET)
+        await until(lambda: upstream.requests, within=60)
+
+        gateway.signal(signal.SIGTERM)
+
+        assert (0, True) == (await gateway.exited(), await caller.closed())
+
+
 async def test_response_under_way_is_finished(settings, upstream):
     """F20: a response under way is finished, new connections are refused, the status is 0."""
     go = asyncio.Event()
