@@ -12,6 +12,7 @@ import ssl
 from typing import TYPE_CHECKING, cast
 
 from gateway.errors import UpstreamError, UpstreamTimeoutError
+from gateway.forwarding.cutting import reset
 from gateway.forwarding.response_reader import ResponseReader
 
 if TYPE_CHECKING:
@@ -196,7 +197,11 @@ class UpstreamConnection(asyncio.Protocol):
         self._stop_clock()
         self._wake_up()
         self.resume_writing()
-        if self._transport is not None:
+        if self._transport is None or self._closed:
+            return
+        if self._sending:
+            reset(self._transport)  # an end would wait behind what the upstream does not read
+        else:
             self._transport.abort()
 
     @property

@@ -63,6 +63,7 @@ class ResponseReader:
         "_parts",
         "_quiet",
         "_reason",
+        "_tail",
         "_untouched",
         "_wrong",
         "buffered",
@@ -91,6 +92,7 @@ class ResponseReader:
         self._interim = 0
         self._quiet = 0
         self._untouched = method != "HEAD"
+        self._tail = b""
         self.head: ResponseHead | None = None
         self.buffered = 0
         self.complete = False
@@ -116,8 +118,11 @@ class ResponseReader:
             ) from exc
         if self._quiet > MAX_RESPONSE_HEAD_BYTES:
             raise UpstreamError("the upstream's header or trailer section is too large")
-        if self._method == "HEAD" and self.complete and not data.endswith(_END_OF_HEAD):
-            raise UpstreamError(_UNWANTED_BODY)  # so little of it that the parser has told nothing
+        if self._method == "HEAD":
+            self._tail = (self._tail + data)[-len(_END_OF_HEAD) :]
+            if self.complete and self._tail.strip(_END_OF_HEAD):
+                # So little of a body that the parser has told nothing.
+                raise UpstreamError(_UNWANTED_BODY)
 
     def _recall(self, data: bytes) -> bool:
         """Take a whole response whose head is the last one's, byte for byte."""

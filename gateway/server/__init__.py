@@ -24,6 +24,7 @@ from gateway.errors import (
     TooManyAttemptsError,
 )
 from gateway.forwarding.chunks import LAST_CHUNK, write_chunk
+from gateway.forwarding.cutting import reset
 from gateway.forwarding.upgrade import read_handshake
 from gateway.logs import AccessEntry, access_is_written, write_access
 from gateway.request import RequestHead, read_head
@@ -34,7 +35,7 @@ from gateway.server.door import Bounds, Door
 from gateway.server.protocol import ProxyProtocol, is_busy, is_upgrading, may_stay_open, why_left
 from gateway.server.relay import relay
 from gateway.server.sending import write_admitted_head
-from gateway.server.written import Written, reset
+from gateway.server.written import Written
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import select
 import struct
 import termios
 from dataclasses import dataclass
@@ -73,6 +74,11 @@ class Watched(Protocol):
         ...
 
     @property
+    def reading_paused(self) -> bool:
+        """Whether nothing is read from its caller, so that nobody would see them leave."""
+        ...
+
+    @property
     def writing_paused(self) -> bool:
         """Whether its caller has to catch up."""
         ...
@@ -110,6 +116,9 @@ class Stopwatch:
             CONNECTIONS_CUT.labels("answer").inc()
             connection.cut("the caller does not take the response")
             transport.abort()
+            return
+        if phase is Phase.REQUEST and connection.reading_paused and _has_left(transport):
+            connection.cut("the caller hung up")
             return
         waited = now - self._since
         if phase is Phase.HEAD and waited >= patience.head:
@@ -150,6 +159,16 @@ class Stopwatch:
             return True
         busy = connection.phase is Phase.REQUEST and not transport.is_closing()
         return busy and not connection.writing_paused
+
+
+def _has_left(transport: asyncio.Transport) -> bool:
+    """Return whether the caller has ended the connection, what it sent before read or not."""
+    connection = transport.get_extra_info("socket")
+    if connection is None or connection.fileno() < 0:
+        return False  # closed meanwhile
+    ends = select.poll()
+    ends.register(connection.fileno(), select.POLLRDHUP)
+    return bool(ends.poll(0))
 
 
 def _queued(transport: asyncio.Transport) -> int:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from gateway.errors import UpstreamError
 from gateway.forwarding.chunks import LAST_CHUNK, write_chunk
+from gateway.forwarding.cutting import reset
 from gateway.forwarding.headers import NOTHING_SAID, ResponseFraming, write_response_head
 from gateway.server.protocol import may_stay_open
-from gateway.server.written import Written, reset
+from gateway.server.written import Written
 
 if TYPE_CHECKING:
     import asyncio

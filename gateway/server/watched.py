@@ -12,8 +12,8 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from gateway.errors import HeaderTooLargeError, RequestTimeoutError
+from gateway.forwarding.cutting import reset
 from gateway.server.deadlines import Phase, Stopwatch
-from gateway.server.written import reset
 
 if TYPE_CHECKING:
     import asyncio
@@ -72,6 +72,11 @@ class WatchedProtocol(RequestHandler):
             return Phase.REQUEST
         begun = not self._request_count or self._part_of == self._request_count
         return Phase.HEAD if begun else Phase.IDLE
+
+    @property
+    def reading_paused(self) -> bool:
+        """Whether nothing is read: of a body nobody takes, or behind too many requests."""
+        return self._reading_paused or self._buffer_paused
 
     def resume_writing(self) -> None:
         """Count that the caller has caught up."""

@@ -1,17 +1,8 @@
-"""A response written, or cut, straight on the caller's connection, past aiohttp's objects."""
+"""A response written straight on the caller's connection, past aiohttp's objects."""
 
 from __future__ import annotations
 
-import socket
-import struct
-from typing import TYPE_CHECKING
-
 from aiohttp import web
-
-if TYPE_CHECKING:
-    import asyncio
-
-_NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class Written(web.StreamResponse):
@@ -39,14 +30,3 @@ class Written(web.StreamResponse):
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Do nothing: the body has been written."""
-
-
-def reset(transport: asyncio.Transport) -> None:
-    """End the connection with a TCP reset.
-
-    A body that lasts until the close has no other way to be seen cut short (RFC 9112 §8).
-    """
-    connection = transport.get_extra_info("socket")
-    if connection is not None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-    transport.abort()

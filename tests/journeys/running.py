@@ -14,10 +14,14 @@ from tests.fakes.waiting import until
 
 
 class RunningGateway:
-    """``python -m gateway run`` with these arguments and settings, and the ports it listens on."""
+    """``python -m gateway run`` with these arguments and settings, and the ports it listens on.
 
-    def __init__(self, *arguments, **settings):
+    Its access lines go to the file ``access_log``, or nowhere.
+    """
+
+    def __init__(self, *arguments, access_log=None, **settings):
         self._arguments = arguments
+        self._access_log = access_log
         self._settings = settings
         self.port = self.admin_port = 0
         self.events = ""
@@ -27,7 +31,7 @@ class RunningGateway:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "gateway", "run", *self._arguments,
             env={**os.environ, **environ, **self._settings},
-            stdout=asyncio.subprocess.DEVNULL,
+            stdout=self._access_log or asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         self._reading = asyncio.create_task(self._read_events())

@@ -73,11 +73,11 @@ HEADS = {
 }
 
 
-@pytest.mark.parametrize("together", [True, False], ids=["one_segment", "in_pieces"])
+@pytest.mark.parametrize("cut", [-1, -2, -12, None], ids=lambda cut: f"cut_{cut}")
 @pytest.mark.parametrize("answer", [pytest.param(v, id=k) for k, v in HEADS.items()])
-async def test_answer_to_head(gateway, call, upstream, answer, together):
+async def test_answer_to_head(gateway, call, upstream, answer, cut):
     """P20: the head a GET would have had ends the answer to HEAD; its connection is used again."""
-    upstream.answer_next(answer if together else pieces([answer[:-12], answer[-12:]]))
+    upstream.answer_next(pieces([answer[:cut], answer[cut:]]) if cut else answer)
     caller = await call(gateway)
 
     first = await caller.send(request("HEAD", "/", [JOHN]))
