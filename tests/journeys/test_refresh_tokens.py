@@ -444,6 +444,31 @@ async def test_a_crowd_of_tokens_removes_no_chain(start_gateway, call, provider)
     assert 3 == len(redeemed) == len(set(redeemed))
 
 
+async def test_id_token(start_gateway, call, provider, upstream):
+    """T9: the ID token that comes for a refresh token is verified, kept and told like a login's."""
+    provider.id_claims = {}
+    caller = await call(await start_gateway(**METHOD, UPSTREAM_ID_TOKEN_HEADER="X-Who"))
+
+    assert [200, 200] == [(await caller.send(get())).status for _ in range(2)]
+
+    first, second = [each.values(b"x-who") for each in upstream.requests]
+    assert first == second
+    assert first[0].startswith(b"eyJ")
+    provider.id_claims = {"aud": "somebody-else"}
+    assert 502 == (await caller.send(get("pauls-first"))).status
+
+
+async def test_withdrawn_key(start_gateway, call, provider):
+    """K4: an access token whose key was withdrawn is not sent on; the chain gives another one."""
+    caller = await call(await start_gateway(**METHOD))
+    await caller.send(get())
+    provider.rotate(keep_old=False)
+    assert 200 == (await caller.send(get("pauls-first"))).status  # by the new key: it is fetched
+
+    assert 200 == (await caller.send(get())).status
+    assert 3 == len(set(spent(provider))) == len(spent(provider))
+
+
 async def test_chain_kept_for_so_long(start_gateway, call, provider):
     """A chain nobody uses for REFRESH_TOKEN_KEPT is forgotten; then the caller's own is sent."""
     caller = await call(await start_gateway(**UNCACHED, REFRESH_TOKEN_KEPT="1"))

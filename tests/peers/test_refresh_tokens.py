@@ -1,13 +1,14 @@
-"""Callers' refresh tokens against Keycloak, rotating and not."""
+"""Callers' refresh tokens against providers that rotate, that do not, and that punish reuse."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import pytest
 
-from .keycloak import SHORT_REALM
-from .wire import claims, forwarded
+from .keycloak import FORM, SHORT_REALM
+from .wire import Answer, ask, basic, claims, forwarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,3 +93,34 @@ def test_keycloak_refuses(
     answer = gateway.get("/anything", {"X-Refresh-Token": token})
 
     assert (401, "invalid_token") == (answer.status, answer.document()["error"])
+
+
+def past_the_gateway(issuer: str, **form: str) -> Answer:
+    """Ask the token endpoint of oidc-provider as the gateway's client."""
+    headers = FORM | basic("kong", "kong-secret")
+    return ask(f"{issuer}/token", method="POST", headers=headers, body=urlencode(form).encode())
+
+
+@pytest.mark.peer("oidc-provider")
+def test_oidc_provider(start_gateway: Callable[..., Gateway], oidc_provider: str) -> None:
+    """T7: a provider that ends the session of whoever reuses a refresh token sees none reused.
+
+    It is proved by one that is: the caller's own, past the gateway.
+    """
+    gateway = start_gateway(ISSUER=oidc_provider, CACHE_TTL_MAX="0", **METHOD)
+    form = {
+        "grant_type": "password",
+        "username": "john",
+        "password": "doe",
+        "scope": "offline_access",
+    }
+    first = past_the_gateway(oidc_provider, **form).document()["refresh_token"]
+    caller = {"X-Refresh-Token": first}
+
+    answers = [gateway.get("/anything", caller) for _ in range(4)]
+
+    assert [200] * 4 == [answer.status for answer in answers]
+    assert 401 == gateway.get("/anything", {"X-Refresh-Token": "invented"}).status
+    spent = {"grant_type": "refresh_token", "refresh_token": first}
+    assert 400 == past_the_gateway(oidc_provider, **spent).status
+    assert 401 == gateway.get("/anything", caller).status

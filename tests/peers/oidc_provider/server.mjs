@@ -109,6 +109,7 @@ const provider = new Provider(issuer, {
     ],
   },
   scopes: ['openid', 'offline_access', 'profile'],
+  rotateRefreshToken: true,
   findAccount: (ctx, accountId) => ({ accountId, claims: () => ({ sub: accountId }) }),
   features: {
     clientCredentials: { enabled: true },
@@ -125,6 +126,12 @@ const provider = new Provider(issuer, {
     },
   },
 });
+
+// Who asks for offline_access gets a refresh token, good once: who reuses one ends the grant.
+const refreshToken = async (more) => {
+  const token = new provider.RefreshToken({ ...more, scope: 'profile', resource: audience });
+  return { refresh_token: await token.save() };
+};
 
 const passwordGrant = async (ctx) => {
   const { client: asking, params } = ctx.oidc;
@@ -147,7 +154,10 @@ const passwordGrant = async (ctx) => {
     audience,
     resourceServer(ctx, audience, asking),
   );
+  const offline = scope.split(' ').includes('offline_access');
+  const more = { accountId, client: asking, grantId, gty: 'password' };
   ctx.body = {
+    ...(offline ? await refreshToken(more) : {}),
     access_token: await token.save(),
     expires_in: token.expiration,
     token_type: token.tokenType,
