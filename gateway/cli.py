@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import json
 import os
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from gateway import __version__, logs
 from gateway.errors import ConfigurationError
 from gateway.secret_input import read_file, read_secret
-from gateway.settings import SettingsError, describe_routes, file_schema, load, routes_table
+from gateway.settings import SettingsError, describe_routes, file_schema, load, telling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -29,19 +28,30 @@ FINE, FAILED, MISCONFIGURED = 0, 1, 2
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 fine, 2 configuration error, 1 the rest."""
-    arguments = _parser().parse_args(argv)
+    arguments = _read(_parser(), argv)
     command = arguments.command or "run"
     try:
         return _COMMANDS[command](arguments)
     except SettingsError as error:
-        for problem in error.problems:
-            _say(problem)
+        telling.tell_all(error.problems)
         return MISCONFIGURED
     except ConfigurationError as error:
-        _say(str(error))
+        telling.tell(str(error))
         return MISCONFIGURED
     except KeyboardInterrupt:
         return FINE
+
+
+def _read(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return the arguments; of a file without ``--config`` it is said where that belongs."""
+    arguments, rest = parser.parse_known_args(argv)
+    if rest:
+        name = rest[0]
+        advice = ""
+        if not name.startswith("-") and arguments.command != "demo" and not arguments.config:
+            advice = f"; a file with settings is named with --config {name}"
+        parser.error(f"unrecognized arguments: {' '.join(rest)}{advice}")
+    return arguments
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -100,18 +110,18 @@ def _take_request(explain: argparse.ArgumentParser) -> None:
 def _load(arguments: argparse.Namespace) -> Loaded:
     loaded = load(arguments.config, os.environ)
     for warning in loaded.warnings:
-        _say(f"warning: {warning}")
+        telling.tell(f"warning: {warning}")
     return loaded
 
 
 def _check(arguments: argparse.Namespace) -> int:
     if arguments.schema:
-        _print(json.dumps(file_schema(), indent=2))
+        telling.print_plain(json.dumps(file_schema(), indent=2))
         return FINE
     if arguments.json:
         return _check_for_programs(arguments)
-    _load(arguments)
-    print("the configuration is fine")
+    loaded = _load(arguments)
+    telling.tell_fine(loaded.routes, len(loaded.warnings))
     return FINE
 
 
@@ -129,15 +139,15 @@ def _check_for_programs(arguments: argparse.Namespace) -> int:
 def _routes(arguments: argparse.Namespace) -> int:
     routes = _load(arguments).routes
     if arguments.json:
-        _print(json.dumps(describe_routes(routes), indent=2))
+        telling.print_plain(json.dumps(describe_routes(routes), indent=2))
     else:
-        _print(routes_table(routes).removesuffix("\n"))
+        telling.tell_routes(routes)
     return FINE
 
 
 def _explain(arguments: argparse.Namespace) -> int:
     from gateway import explain  # noqa: PLC0415 - `check` need not load HTTP and rich
-    from gateway.explain import telling  # noqa: PLC0415 - as above
+    from gateway.explain import telling as shown  # noqa: PLC0415 - as above
 
     loaded = _load(arguments)
     question = explain.Question(
@@ -149,15 +159,15 @@ def _explain(arguments: argparse.Namespace) -> int:
     )
     told = _ask(loaded, explain.explain(loaded, question))
     if arguments.json:
-        print(telling.write_json(told))
+        print(shown.write_json(told))
     else:
-        telling.tell(told)
+        shown.tell(told)
     return FINE if told.status is None else FAILED
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
     from gateway import doctor  # noqa: PLC0415 - `check` need not load HTTP and rich
-    from gateway.doctor import telling  # noqa: PLC0415 - as above
+    from gateway.doctor import telling as shown  # noqa: PLC0415 - as above
 
     loaded = _load(arguments)
     token_file = arguments.admin_token_file
@@ -173,9 +183,9 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
     findings = _ask(loaded, examine())
     if arguments.json:
-        print(telling.write_json(findings))
+        print(shown.write_json(findings))
     else:
-        telling.tell(findings)
+        shown.tell(findings)
     return FAILED if doctor.has_failed(findings) else FINE
 
 
@@ -247,17 +257,6 @@ def _forbid_core_dumps() -> None:
     except ImportError:
         return
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _print(text: str) -> None:
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:  # whoever reads has enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _say(line: str) -> None:
-    print(f"bearergate: {line}", file=sys.stderr)
 
 
 _COMMANDS: Final[Mapping[str, Callable[[argparse.Namespace], int]]] = {

@@ -30,12 +30,16 @@ NULL: Final = "tag:yaml.org,2002:null"
 
 @dataclass(slots=True)
 class Section:
-    """A part of the file: what it is called, what it says by key, and the line of each key."""
+    """A part of the file: what it is called, what it says by key, and the line of each key.
+
+    ``unknown`` are the keys that do not belong there.
+    """
 
     label: str
     line: int
     values: dict[str, Value] = field(default_factory=dict, repr=False)
     lines: dict[str, int] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
 
     def spell(self, key: str) -> str:
         """Return what a problem calls a key: its path in the file and its line."""
@@ -61,6 +65,7 @@ def read_section(
     for key, node in pairs:
         name, place = str(key.value), Section(label, line_of(key))
         if name not in allowed:
+            section.unknown.append(name)
             advice = elsewhere.get(name) or _advice(name, (*allowed, *elsewhere))
             problems.append(f"{place.spell(shown(name))}: {advice}")
         elif name in section.lines:

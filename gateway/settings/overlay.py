@@ -43,11 +43,15 @@ class RoutePlan:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """How a route and each setting that holds for it are spelled, and the settings found wrong."""
+    """How a route and each setting that holds for it are spelled, and the settings found wrong.
+
+    ``placed`` is that its hosts, paths and methods are known to be as they were meant.
+    """
 
     label: str
     names: Mapping[str, str]
     failed: frozenset[str]
+    placed: bool = True
 
 
 def default_plan(settings: Settings) -> RoutePlan:
@@ -103,9 +107,11 @@ def judge_order(plans: Sequence[RoutePlan], parts: Sequence[Part]) -> Iterator[s
         if each.name in names:
             yield f"{part.names['name']}: another route has this name; choose another one"
         names.add(each.name)
-    for shadow in find_shadows([each.reach for each in plans]):
-        part, reach = parts[shadow.index], plans[shadow.index].reach
-        takers = " and ".join(parts[index].label for index in shadow.by)
+    # Of a route whose place is misspelt it is not known whom it keeps requests from.
+    placed = [pair for pair in zip(plans, parts, strict=True) if pair[1].placed]
+    for shadow in find_shadows([each.reach for each, _ in placed]):
+        reach, part = placed[shadow.index][0].reach, placed[shadow.index][1]
+        takers = " and ".join(placed[index][1].label for index in shadow.by)
         place = part.names["paths" if reach.paths else "hosts" if reach.hosts else "name"]
         yield (
             f"{place}: {shadow.host}{shadow.path} is never reached, because {takers} comes first "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from gateway.settings.document import PROVIDERS, Keys, Layout
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _OF_ROUTES: Final = tuple(RouteSettings.model_fields)
 _OF_PROVIDERS: Final = (*ProviderSettings.model_fields, "client_secret_file")
 _OF_GATEWAY: Final = (*Settings.model_fields, *SECRET_FILES)
+_PLACE: Final = frozenset({"hosts", "paths", "methods"})
 
 
 def layout(more: Iterable[str]) -> Layout:
@@ -34,7 +35,10 @@ def layout(more: Iterable[str]) -> Layout:
         _OF_PROVIDERS, f"it is for a provider; write it under {PROVIDERS} and name that one here"
     )
     route = dict.fromkeys(_OF_ROUTES, "it is for a route; write it under routes")
-    other = {"upstream_url": "of a route it is called upstream"}
+    other = {
+        "upstream_url": "of a route it is called upstream",
+        "host": "of a route it is called hosts",
+    }
     return Layout(
         Keys((*_OF_GATEWAY, *more), route),
         Keys(_OF_PROVIDERS, {**route, **gateway}),
@@ -73,7 +77,8 @@ def read_routes(
         provider = providers.get(route.provider)
         problems += [*misread, *_misnamed(route, provider, section, providers)]
         plans.append(plan(settings, route, None if provider is None else provider.settings))
-        parts.append(_part(section, found, provider, sources.top, failed | wrong))
+        part = _part(section, found, provider, sources.top, failed | wrong)
+        parts.append(replace(part, placed=_is_placed(section, wrong)))
         if route.provider and provider is None:  # nothing is known of its registration
             parts[-1] = _without(parts[-1], Registration.model_fields)
     _warn_of_unused(plans, sources)
@@ -125,7 +130,14 @@ def _part(
 
 
 def _without(part: Part, settings: Iterable[str]) -> Part:
-    return Part(part.label, part.names, part.failed.union(settings))
+    return replace(part, failed=part.failed.union(settings))
+
+
+def _is_placed(section: Section, wrong: set[str]) -> bool:
+    """Tell whether the place of a route can be read; a misspelt key may have been meant for it."""
+    unread = wrong | (section.lines.keys() - section.values.keys())
+    meant = (difflib.get_close_matches(name.lower(), _OF_ROUTES, n=1) for name in section.unknown)
+    return not (_PLACE & unread or any(not each or each[0] in _PLACE for each in meant))
 
 
 def _warn_of_unused(plans: Iterable[RoutePlan], sources: Sources) -> None:

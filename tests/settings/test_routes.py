@@ -286,6 +286,45 @@ def test_every_setting_about_callers_tokens_and_times_may_be_a_routes() -> None:
             id="shadowed-host",
         ),
         pytest.param(
+            "routes:\n- name: a\n  path: [/a]\n- name: b\n  paths: [/b]\n",
+            ["routes.a.path (line 3): there is no such setting; did you mean paths?"],
+            id="a-misspelt-place-takes-nothing-from-others",
+        ),
+        pytest.param(
+            "routes:\n- name: all\n- name: b\n  host: [b.x]\n",
+            ["routes.b.host (line 4): of a route it is called hosts"],
+            id="a-misspelt-place-is-not-shadowed",
+        ),
+        pytest.param(
+            "routes:\n- name: a\n  prefix: /a\n- name: b\n",
+            ["routes.a.prefix (line 3): there is no such setting"],
+            id="a-key-that-may-be-a-place",
+        ),
+        pytest.param(
+            "routes:\n- name: a\n  paths: [a]\n- name: b\n",
+            [
+                (
+                    "routes.a.paths (line 3): write paths like /orders: from the slash on, without "
+                    "one at the end"
+                )
+            ],
+            id="a-wrong-place-takes-nothing-from-others",
+        ),
+        pytest.param(
+            "routes:\n- name: a\n  scope_required: [a]\n- name: b\n",
+            [
+                (
+                    "routes.a.scope_required (line 3): there is no such setting; did you mean "
+                    "scopes_required?"
+                ),
+                (
+                    "routes.b.name (line 4): / is never reached, because routes.a comes first and "
+                    "takes it; put the more specific route first"
+                ),
+            ],
+            id="another-misspelt-key-hides-no-shadow",
+        ),
+        pytest.param(
             "routes: {name: a}",
             ["routes (line 1): write a list, each route after a dash"],
             id="no-list",
