@@ -20,6 +20,7 @@ Schema = dict[str, Any]
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _TEXTS: Final[Schema] = {"type": "array", "items": {"type": "string"}}
+_SCALAR: Final[Schema] = {"type": ["string", "number", "boolean"]}  # read as text, like all values
 _KEPT: Final = frozenset(
     {"type", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
 )
@@ -60,8 +61,11 @@ def _object(model: type[BaseModel]) -> Schema:
 
 def _value(name: str, said: Schema, known: Schema) -> Schema:
     """Return what a value looks like in the file, where lists may be one text with commas."""
-    if "anyOf" in said:  # a value or none: to leave it out is none
-        (said,) = (each for each in said["anyOf"] if each.get("type") != "null")
+    if "anyOf" in said:  # to leave it out is none
+        ways = [each for each in said["anyOf"] if each.get("type") != "null"]
+        if len(ways) > 1:
+            return {"anyOf": [_TEXTS, {"type": "string"}]}
+        said = ways[0]
     said = _resolved(said, known)
     if said.get("type") != "array":
         return {key: value for key, value in said.items() if key in _KEPT}
@@ -73,9 +77,10 @@ def _value(name: str, said: Schema, known: Schema) -> Schema:
         one = {"type": "object", "properties": members, "additionalProperties": False}
         return {"type": "array", "items": one}
     texts = {"type": "array", "items": {"enum": items["enum"]}} if "enum" in items else _TEXTS
-    ways: list[Schema] = [texts, {"type": "string"}]
+    ways = [texts, {"type": "string"}]
     if name in MAPPINGS:
-        ways.append({"type": "object", "additionalProperties": {"type": ["string", "array"]}})
+        member = {"anyOf": [_SCALAR, {"type": "array", "items": _SCALAR}]}
+        ways.append({"type": "object", "additionalProperties": member})
     return {"anyOf": ways}
 
 

@@ -42,7 +42,7 @@ ScopeRequirements = Annotated[
 ClaimRules = Annotated[
     tuple[tuple[str, tuple[str, ...]], ...], BeforeValidator(rules.read_claim_rules)
 ]
-Scope = Annotated[str, BeforeValidator(values.read_scope)]
+Scope = Annotated[str, BeforeValidator(values.read_scope, json_schema_input_type=str | list[str])]
 Copied = Annotated[tuple[str, ...], BeforeValidator(values.read_copied)]
 Pairs = Annotated[tuple[tuple[str, str], ...], BeforeValidator(values.read_pairs)]
 Networks = Annotated[tuple[values.Network, ...], BeforeValidator(values.read_networks)]
