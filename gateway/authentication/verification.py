@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeVar
 
 from gateway.authentication import Principal
@@ -129,7 +130,7 @@ class Verifier:
             verified = await verify(access_token, None, now)
             verified = await self._with_user_info(verified, access_token)
         except UserInfoRefusedError as exc:
-            if exc.status == 403:  # noqa: PLR2004 - RFC 6750 §3.1: it lacks the scope openid
+            if exc.status == HTTPStatus.FORBIDDEN:  # RFC 6750 §3.1: it lacks the scope openid
                 raise AuthorizationError("the caller may not do this", cause=str(exc)) from exc
             raise InvalidAccessTokenError(str(exc)) from exc
         except InvalidTokenError as exc:

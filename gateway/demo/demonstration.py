@@ -10,6 +10,7 @@ import signal
 import tempfile
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -139,7 +140,7 @@ async def _poll(url: str) -> None:
         while True:
             with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                 async with session.get(url, allow_redirects=False) as response:
-                    if response.status == 200:  # noqa: PLR2004 - RFC 9110 §15.3.1
+                    if response.status == HTTPStatus.OK:
                         return
             await asyncio.sleep(POLL_INTERVAL)
 

@@ -6,9 +6,11 @@ Rule: an answer is read whole or not at all, and no text made here quotes it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from gateway.errors import ProviderError, ProviderUnavailableError
+from gateway.errors import ProviderError
+from gateway.oauth.statuses import require_available
 from gateway.oauth.strict_json import StrictJSONError, read_object
 
 if TYPE_CHECKING:
@@ -17,10 +19,8 @@ if TYPE_CHECKING:
     from gateway.oauth.grants import Form
 
 MAX_BODY_BYTES = 65_536
-MAX_RETRY_AFTER = 300
 
-_TOO_MANY_REQUESTS = 429  # RFC 6585 §4
-_REFUSALS = (401, 403)  # RFC 6750 §3.1
+_REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)  # RFC 6750 §3.1
 _SIGNED = ("jwt", "+jwt")
 
 
@@ -74,10 +74,8 @@ def read_user_info(
 def _read_members(
     name: str, status: int, content_type: str, body: bytes, retry_after: int | None
 ) -> dict[str, Any]:
-    if status == _TOO_MANY_REQUESTS or 500 <= status < 600:  # noqa: PLR2004 - RFC 9110 §15.6
-        wait = min(max(retry_after or 1, 1), MAX_RETRY_AFTER)
-        raise ProviderUnavailableError(f"the {name} endpoint answered {status}", wait)
-    if status != 200:  # noqa: PLR2004 - RFC 9110 §15.3.1
+    require_available(name, status, retry_after)
+    if status != HTTPStatus.OK:
         raise ProviderError(f"the {name} endpoint answered {status}")
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type.endswith(_SIGNED):

@@ -8,20 +8,21 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from types import NoneType
 from typing import Any
 
-from gateway.errors import ProviderError, ProviderUnavailableError
+from gateway.errors import ProviderError
+from gateway.oauth.statuses import require_available
 from gateway.oauth.strict_json import StrictJSONError, is_number, read_object
 
 MAX_BODY_BYTES = 262_144
-MAX_RETRY_AFTER = 300
 MAX_LIFETIME = 315_360_000  # ten years; a longer ``expires_in`` counts as this
 
 _MAX_DESCRIPTION = 200
 _ERROR_CODE = re.compile(r"[a-z_]{1,64}")  # narrower than RFC 6749 Appendix A.7
 _B64TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750 §2.1
-_TOO_MANY_REQUESTS = 429  # RFC 6585 §4
+_CLIENT_ERROR = 4  # the first digit of its class, RFC 9110 §15
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +72,11 @@ def read_token_response(
     The ``error`` member decides and the status is a hint: providers answer a wrong password
     with 400, 401 or 403.
     """
-    if status == _TOO_MANY_REQUESTS or 500 <= status < 600:  # noqa: PLR2004 - RFC 9110 §15.6
-        wait = min(max(retry_after or 1, 1), MAX_RETRY_AFTER)
-        raise ProviderUnavailableError(f"the token endpoint answered {status}", wait)
-    if status != 200 and not 400 <= status < 500:  # noqa: PLR2004 - RFC 9110 §15.3.1, §15.5
+    require_available("token", status, retry_after)
+    if status != HTTPStatus.OK and status // 100 != _CLIENT_ERROR:
         raise ProviderError(f"the token endpoint answered {status}")
     members = _read_members(status, content_type, body)
-    if status == 200:  # noqa: PLR2004 - RFC 6749 §5.1
+    if status == HTTPStatus.OK:
         return _read_token_set(members, now)
     return _read_error_response(status, members)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -176,8 +177,7 @@ class Provider:
                 max_bytes=MAX_TOKEN_RESPONSE_BYTES,
                 within=call.within,
             )
-            if answer.status == 429:  # noqa: PLR2004 - RFC 6585 §4
-                call.slow_down = answer.retry_after
+            call.slow_down = answer.slow_down
             read = read_token_response(
                 status=answer.status,
                 content_type=answer.content_type,
@@ -208,7 +208,7 @@ class Provider:
                 max_bytes=MAX_BODY_BYTES,
                 within=call.within,
             )
-            call.slow_down = answer.retry_after if answer.status == 429 else None  # noqa: PLR2004 - RFC 6585 §4
+            call.slow_down = answer.slow_down
             read = read_introspection(
                 status=answer.status,
                 content_type=answer.content_type,
@@ -228,7 +228,7 @@ class Provider:
             answer = await self._transport.get(
                 url, headers, max_bytes=MAX_BODY_BYTES, within=call.within
             )
-            call.slow_down = answer.retry_after if answer.status == 429 else None  # noqa: PLR2004 - RFC 6585 §4
+            call.slow_down = answer.slow_down
             read = read_user_info(
                 status=answer.status,
                 content_type=answer.content_type,
@@ -255,5 +255,5 @@ class Provider:
                 max_bytes=MAX_TOKEN_RESPONSE_BYTES,
                 within=call.within,
             )
-            if answer.status != 200:  # noqa: PLR2004 - RFC 7009 §2.2
+            if answer.status != HTTPStatus.OK:  # RFC 7009 §2.2
                 raise ProviderError(f"the revocation answer has status {answer.status}")

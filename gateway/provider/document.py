@@ -10,6 +10,7 @@ import dataclasses
 import logging
 import math
 import time
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -101,7 +102,7 @@ class RemoteMetadata:
             answer = await self._transport.get(
                 discovery_url(self._setting), max_bytes=MAX_METADATA_BYTES
             )
-            if answer.status != 200:  # noqa: PLR2004 - RFC 9110 §15.3.1
+            if answer.status != HTTPStatus.OK:
                 raise ProviderError(f"the discovery document answer has status {answer.status}")
             metadata = read_metadata(
                 answer.body,

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import math
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from gateway.errors import ProviderError, ProviderUnavailableError
@@ -163,7 +164,7 @@ class RemoteKeySet:
     async def _ask(self, jwks_uri: str) -> tuple[KeySet, int | None]:
         """Return the key set and how long the provider says it is good."""
         answer = await self._transport.get(jwks_uri, max_bytes=MAX_KEY_SET_BYTES)
-        if answer.status != 200:  # noqa: PLR2004 - RFC 9110 §15.3.1
+        if answer.status != HTTPStatus.OK:
             raise ProviderError(f"the JWK Set answer has status {answer.status}")
         return read_key_set(answer.body), answer.max_age
 

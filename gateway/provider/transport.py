@@ -6,6 +6,7 @@ Rule: aiohttp's exceptions end here. Their texts hold URLs and header fields, so
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Self
 
 import aiohttp
@@ -44,6 +45,11 @@ class Answer:
     retry_after: int | None
     max_age: int | None = None
     date: str = ""
+
+    @property
+    def slow_down(self) -> int | None:
+        """How many seconds the provider wants to be left alone, if it says so (RFC 6585 §4)."""
+        return self.retry_after if self.status == HTTPStatus.TOO_MANY_REQUESTS else None
 
 
 class Transport:

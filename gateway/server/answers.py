@@ -121,7 +121,7 @@ def _describe(error: GatewayError) -> str:
 
 def _fields(error: GatewayError) -> Iterator[tuple[str, str]]:
     match error:
-        case AuthenticationError():
+        case AuthenticationError() | AuthorizationError():
             yield "Vary", "Authorization"
             for challenge in error.challenges:
                 yield "WWW-Authenticate", challenge
@@ -131,9 +131,5 @@ def _fields(error: GatewayError) -> Iterator[tuple[str, str]]:
             yield "Retry-After", _RETRY_CONNECTING
         case MethodNotAllowedError():
             yield "Allow", ", ".join(sorted(METHODS))
-        case AuthorizationError():
-            yield "Vary", "Authorization"
-            for challenge in error.challenges:
-                yield "WWW-Authenticate", challenge
         case _:
             pass

@@ -7,7 +7,7 @@ none with the value.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from gateway.errors import ConfigurationError
 from gateway.settings import listing, schema, table
@@ -15,7 +15,7 @@ from gateway.settings.conflicts import read_shared_conflicts, read_shared_warnin
 from gateway.settings.model import Settings
 from gateway.settings.overlay import RoutePlan, default_plan, judge, needing_restart
 from gateway.settings.routes import layout, read_routes
-from gateway.settings.sources import SECRETS, Found, read_sources
+from gateway.settings.sources import SECRETS, read_sources
 from gateway.settings.validation import validated
 
 if TYPE_CHECKING:
@@ -37,11 +37,6 @@ __all__ = [
     "routes_table",
     "settings_table",
 ]
-
-_NEVER: Final[frozenset[str]] = frozenset()
-
-# Settings of a later version, with the values that ask for nothing.
-UNSUPPORTED: Final[Mapping[str, frozenset[str]]] = {}
 
 
 class SettingsError(ConfigurationError):
@@ -91,11 +86,11 @@ def load(config_file: Path | None, environ: MutableMapping[str, str]) -> Loaded:
 
 
 def _load(config_file: Path | None, environ: Mapping[str, str], loader: Loader) -> Loaded:
-    sources = read_sources(config_file, environ, layout(UNSUPPORTED))
+    sources = read_sources(config_file, environ, layout())
     top = sources.top
     if sources.document.unread:  # what it lacks is not known
         raise SettingsError(tuple(top.problems))
-    failed = _take_unsupported(top)
+    failed = top.failed
     settings, wrong = validated(Settings, top, failed)
     conflicts = spelled(read_shared_conflicts(settings), top.names, failed)
     plans, parts, misread = read_routes(settings, sources, failed)
@@ -131,15 +126,4 @@ def key_tables() -> dict[str, str]:
 
 def settings_table() -> str:
     """Return the Markdown table of every setting: its name, default and meaning."""
-    return table.settings_table(UNSUPPORTED)
-
-
-def _take_unsupported(found: Found) -> set[str]:
-    """Take the settings of a later version out; return the names of all that failed so far."""
-    for name, inert in UNSUPPORTED.items():
-        value = found.values.pop(name, "")
-        if value and not (isinstance(value, str) and value.lower() in inert):
-            found.problems.append(
-                f"{found.names[name]} is not supported by this version of bearergate; remove it"
-            )
-    return found.names.keys() - found.values.keys()
+    return table.settings_table()

@@ -28,8 +28,8 @@ _OF_GATEWAY: Final = (*Settings.model_fields, *SECRET_FILES)
 _PLACE: Final = frozenset({"hosts", "paths", "methods"})
 
 
-def layout(more: Iterable[str]) -> Layout:
-    """Return which keys each part of the file may have; ``more`` are some of the gateway."""
+def layout() -> Layout:
+    """Return which keys each part of the file may have."""
     gateway = dict.fromkeys(_OF_GATEWAY, "it is for the whole gateway; write it above the routes")
     provider = dict.fromkeys(
         _OF_PROVIDERS, f"it is for a provider; write it under {PROVIDERS} and name that one here"
@@ -40,7 +40,7 @@ def layout(more: Iterable[str]) -> Layout:
         "host": "of a route it is called hosts",
     }
     return Layout(
-        Keys((*_OF_GATEWAY, *more), route),
+        Keys(_OF_GATEWAY, route),
         Keys(_OF_PROVIDERS, {**route, **gateway}),
         Keys(_OF_ROUTES, {**gateway, **provider, **other}),
     )
@@ -72,7 +72,7 @@ def read_routes(
         return [default_plan(settings)], [whole], problems
     plans, parts = [], []
     for found, section in zip(sources.routes, sources.document.routes, strict=True):
-        wrong = found.names.keys() - found.values.keys()
+        wrong = found.failed
         route, misread = validated(RouteSettings, found, wrong)
         provider = providers.get(route.provider)
         problems += [*misread, *_misnamed(route, provider, section, providers)]
@@ -93,7 +93,7 @@ def _read_provider(name: str, section: Section, found: Found, problems: list[str
         problems.append(f"{place}: {exc}")
     if name == DEFAULT:
         problems.append(f"{place}: this is the name of the provider of ISSUER; choose another one")
-    failed = found.names.keys() - found.values.keys()
+    failed = found.failed
     settings, misread = validated(ProviderSettings, found, failed)
     problems += misread
     spelled = {each: section.spell(each) for each in Registration.model_fields}

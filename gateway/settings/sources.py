@@ -59,6 +59,11 @@ class Found:
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
+    @property
+    def failed(self) -> set[str]:
+        """The settings that are said, and that nothing could be taken from."""
+        return self.names.keys() - self.values.keys()
+
 
 @dataclass(slots=True)
 class Sources:

@@ -12,7 +12,7 @@ from gateway.settings.model.routes import ProviderSettings, RoutePlace, RouteSet
 from gateway.settings.sources import SECRETS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection
 
     from pydantic import BaseModel
     from pydantic.fields import FieldInfo
@@ -26,15 +26,11 @@ _COMPUTED: Final = {
 }
 
 
-def settings_table(unsupported: Iterable[str]) -> str:
-    """Return setting, default and meaning of each setting, those of a later version last."""
+def settings_table() -> str:
+    """Return setting, default and meaning of each setting."""
     rows = ["| setting | default | meaning |", "| --- | --- | --- |"]
     for name, field in Settings.model_fields.items():
         rows.append(f"| `{name.upper()}` | {_default(name, field)} | {field.description} |")
-    rows += [
-        f"| `{name.upper()}` | | Not supported by this version; refused when set. |"
-        for name in unsupported
-    ]
     return "\n".join(rows) + "\n"
 
 

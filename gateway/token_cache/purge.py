@@ -104,14 +104,6 @@ class Purger:
         """Forget what is kept for the user of this name; without one, everything."""
         return await self._purge(None if user is None else self._owners(user))
 
-    async def purge_all(self) -> PurgeResult:
-        """Forget everything."""
-        return await self._purge(None)
-
-    async def purge_owner(self, owners: tuple[bytes, ...]) -> PurgeResult:
-        """Forget what is kept for a user."""
-        return await self._purge(owners)
-
     async def forget(self, user: str | None) -> int:
         """Forget what this process alone keeps; return how many entries. Somebody else purges."""
         gone = self._drop(None if user is None else self._owners(user))

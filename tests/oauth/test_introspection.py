@@ -9,12 +9,12 @@ import pytest
 from gateway.errors import ProviderError, ProviderUnavailableError
 from gateway.oauth.claims import Expectation, InvalidTokenError, read_introspected
 from gateway.oauth.introspection import (
-    MAX_RETRY_AFTER,
     Introspection,
     TokenRefused,
     read_introspection,
     read_user_info,
 )
+from gateway.oauth.statuses import MAX_RETRY_AFTER
 from tests.oauth.minting import ISSUER, NOW
 
 ANYBODYS = Expectation(ISSUER, None)

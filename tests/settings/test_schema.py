@@ -41,7 +41,7 @@ def test_schema_has_the_keys_that_are_read(part: str) -> None:
     """Each part of the schema allows exactly the keys that part of the file may have."""
     schema, more = PARTS[part]
 
-    assert set(schema["properties"]) == {*getattr(layout(()), part).allowed, *more}
+    assert set(schema["properties"]) == {*getattr(layout(), part).allowed, *more}
     assert schema["additionalProperties"] is False
 
 

@@ -55,7 +55,7 @@ async def test_everything(replicas, url):
     await first.log_in(MARY, "mary")
     await second.begin(JOHN, "john")
     first.refusals.store(OTHER, True, NOW + 5, 1)
-    assert await second.purger.purge_all() == PurgeResult(2, complete=True)
+    assert await second.purger.purge(None) == PurgeResult(2, complete=True)
     await first.forgets(JOHN)
     assert await first.knows(JOHN, "john") == (None, None)
     assert await second.knows(MARY, "mary") == (None, None)
@@ -75,7 +75,7 @@ async def test_one_user(replicas, url):
     assert await first.knows(OTHER, "john") == (None, None)
     assert await second.knows(MARY, "mary") == (None, b"token")
     assert first.memory.find(MARY, NOW) == b"token"
-    assert await first.purger.purge_owner(first.owners("nobody")) == PurgeResult(0, complete=True)
+    assert await first.purger.purge("nobody") == PurgeResult(0, complete=True)
 
 
 async def test_alias(replicas, url):
