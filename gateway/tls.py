@@ -122,7 +122,7 @@ def _require_plain_key(cert_file: Path, key_file: Path | None) -> None:
         )
     if _PRIVATE_KEY not in data:
         raise CertificateError(
-            "there is no private key in the file"
+            "the key file holds no private key in PEM"
             if key_file is not None
             else "the file holds no private key; add it there, or set the KEY_FILE beside it"
         )

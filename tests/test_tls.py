@@ -82,7 +82,7 @@ WRONG = {
         pem(KEY, PrivateFormat.TraditionalOpenSSL, ENCRYPTED),
         "the private key is encrypted",
     ),
-    "key-is-a-certificate": (CERTIFICATE, CERTIFICATE, "there is no private key in the file"),
+    "key-is-a-certificate": (CERTIFICATE, CERTIFICATE, "the key file holds no private key in PEM"),
     "certificate-is-text": (b"CANARY", pem(KEY), "certificate or key is not in PEM, or too weak"),
     "weak": (self_signed(WEAK), pem(WEAK), "certificate or key is not in PEM, or too weak"),
 }

@@ -10,7 +10,6 @@ import contextlib
 import logging
 import os
 import secrets
-import ssl
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,8 +22,10 @@ from gateway.oauth.client_key import (
     read_client_key,
 )
 from gateway.oauth.jwk import UnusableKeyError
+from gateway.tls import CertificateError, show_certificate
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
 
     from gateway.oauth.client_key import Members
@@ -103,20 +104,11 @@ def load_certificate(context: ssl.SSLContext, cert_file: Path, key_file: Path | 
     """Let connections show the certificate; its key is in its own file or in ``key_file``."""
     try:
         complete = _PRIVATE_KEY in cert_file.read_bytes()
-        if not complete and key_file is None:
-            raise ClientFileError(
-                "the file holds no private key; add it there, or name its file in CLIENT_KEY_FILE"
-            )
-        # Without a password function OpenSSL would ask for one on the terminal.
-        context.load_cert_chain(cert_file, None if complete else key_file, password=lambda: "")
-    except ssl.SSLError as exc:
-        raise ClientFileError(
-            "certificate and key are not in PEM, are encrypted, or do not belong together"
-        ) from exc
+        show_certificate(context, cert_file, None if complete else key_file)
+    except CertificateError as exc:
+        raise ClientFileError(str(exc)) from exc
     except OSError as exc:
-        raise ClientFileError(
-            f"the certificate or its key cannot be read ({exc.strerror})"
-        ) from exc
+        raise ClientFileError(f"the file cannot be read ({exc.strerror})") from exc
 
 
 def read_certificate(cert_file: Path) -> Members:

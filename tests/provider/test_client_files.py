@@ -210,7 +210,7 @@ def encrypted(key):
         pytest.param(CERT_PEM, KEY.pem(), "do not belong together", id="another-key"),
         pytest.param(CERT_PEM, encrypted(KEY.private_key), "encrypted", id="encrypted-key"),
         pytest.param(b"nothing", KEY_PEM, "not in PEM", id="no-certificate"),
-        pytest.param(CERT_PEM, json.dumps(KEY.jwk()).encode(), "not in PEM", id="JWK"),
+        pytest.param(CERT_PEM, json.dumps(KEY.jwk()).encode(), "no private key in PEM", id="JWK"),
         pytest.param(None, KEY_PEM, "cannot be read", id="missing"),
     ],
 )

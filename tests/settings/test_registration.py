@@ -155,7 +155,7 @@ def test_enough(files: Path, base: dict[str, str], environ: dict[str, str]) -> N
         pytest.param(
             GOOD,
             {"CLIENT_CERT_FILE": "other.pem", "CLIENT_KEY_FILE": "key.pem"},
-            "CLIENT_CERT_FILE: certificate and key are not in PEM, are encrypted, or do not",
+            "CLIENT_CERT_FILE: certificate and key do not belong together",
             id="key-of-another-certificate",
         ),
         pytest.param(
