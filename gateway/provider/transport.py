@@ -138,25 +138,20 @@ class Transport:
         max_bytes: int,
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp cuts the call
     ) -> Answer:
+        if self._session.closed:  # a reload took the provider away
+            raise ProviderUnavailableError("the provider is no longer talked to")
+        request = self._session.request(
+            method,
+            URL(url, encoded=True),
+            headers=headers,
+            data=body,
+            allow_redirects=False,
+            timeout=timeout,
+        )
         # Each failure is raised from None: aiohttp's exceptions carry the request's header fields.
         try:
-            async with self._session.request(
-                method,
-                URL(url, encoded=True),
-                headers=headers,
-                data=body,
-                allow_redirects=False,
-                timeout=timeout,
-            ) as response:
-                fields = response.headers
-                return Answer(
-                    response.status,
-                    fields.get("Content-Type", ""),
-                    await _read(response, max_bytes),
-                    _read_retry_after(fields.get("Retry-After")),
-                    _read_max_age(fields.getall("Cache-Control", ())),
-                    fields.get("Date", ""),
-                )
+            async with request as response:
+                return await _read_answer(response, max_bytes)
         except TimeoutError:
             raise ProviderTimeoutError("the provider did not answer in time") from None
         except aiohttp.ClientSSLError:
@@ -184,6 +179,18 @@ async def _send_once(
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
         raise _DroppedError from None
+
+
+async def _read_answer(response: aiohttp.ClientResponse, max_bytes: int) -> Answer:
+    fields = response.headers
+    return Answer(
+        response.status,
+        fields.get("Content-Type", ""),
+        await _read(response, max_bytes),
+        _read_retry_after(fields.get("Retry-After")),
+        _read_max_age(fields.getall("Cache-Control", ())),
+        fields.get("Date", ""),
+    )
 
 
 async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:

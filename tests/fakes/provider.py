@@ -108,6 +108,12 @@ class FakeProvider:
         """The issuer identifier (RFC 8414 §2)."""
         return f"{'https' if self._ssl else 'http'}://{HOST}:{self._port}"
 
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open."""
+        server = None if self._runner is None else self._runner.server
+        return 0 if server is None else len(server.connections)
+
     async def up(self) -> None:
         """Start to listen; on the port of the first time."""
         app = web.Application()

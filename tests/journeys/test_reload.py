@@ -130,6 +130,31 @@ async def test_new_provider(start, provider, partner):
     assert [1, 1] == [len(provider.token_calls), len(partner.token_calls)]
 
 
+async def test_sessions_of_a_provider_that_is_gone(start, partner):
+    """REVOKE_ON_PURGE: sessions of a provider that a reload took away are left to end there."""
+    partner.refresh_tokens = True
+    gateway, change = await start(
+        f"""
+        providers:
+          p:
+            issuer: "{partner.issuer}"
+            client_id: gateway
+            client_secret: {partner.client_secret}
+        routes: [{{name: a, paths: [/a], provider: p}}]
+        """,
+        REVOKE_ON_PURGE="true",
+    )
+    await statuses(gateway, "/a")
+    await change("routes: [{name: b, paths: [/b]}]")
+    await until(lambda: partner.open_connections == 0, within=60)
+
+    async with RawCaller(gateway.admin_port) as caller:
+        purged = await caller.send(request("DELETE", "/cache"))
+
+    assert (200, {"purged": 1}) == (purged.status, purged.json())
+    assert [] == partner.revoked
+
+
 async def test_login_under_way(start, provider):
     """A login that is under way ends where it began, after the routes are others."""
     gateway, change = await start(BEFORE)

@@ -209,6 +209,17 @@ async def test_proxies_of_the_environment_are_not_used(monkeypatch, provider, up
     assert (provider.jwks_calls, upstream.connections) == (1, 0)
 
 
+async def test_closed(provider):
+    """A provider that is no longer talked to is one that is not there."""
+    async with Transport(timeout=2, connect_timeout=2) as transport:
+        pass
+
+    with pytest.raises(ProviderUnavailableError, match="no longer"):
+        await transport.get(f"{provider.issuer}/jwks", max_bytes=9999)
+
+    assert 0 == provider.jwks_calls
+
+
 async def test_the_time_that_is_left(listener):
     """T4: a POST may be given less time than usual."""
     port, _ = await listener(None)
