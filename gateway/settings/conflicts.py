@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from gateway.settings.model import Settings
-
-Conflict = tuple[tuple[str, ...], str]  # the settings involved, the first one named; the problem
-
+    from gateway.settings.validation import Conflict
 
 _TOKEN_METHODS = frozenset({"bearer", "introspection"})
 _EXCHANGED_FOR = (

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.settings.model import Settings
-
-    Conflict = tuple[tuple[str, ...], str]
+    from gateway.settings.validation import Conflict
 
 NO_TOKEN: Final = "none"  # noqa: S105 - not a token: the value for none
 IN_AUTHORIZATION: Final = "authorization:bearer"

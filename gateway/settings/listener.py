@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gateway.settings.model import Settings
-
-    Conflict = tuple[tuple[str, ...], str]
+    from gateway.settings.validation import Conflict
 
 
 def read_conflicts(settings: Settings) -> Iterator[Conflict]:

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gateway.settings.model import Settings
-
-    Conflict = tuple[tuple[str, ...], str]
+    from gateway.settings.validation import Conflict
 
 # What the gateway does in its own name.
 METHODS = ("password", "introspection", "refresh_token")
@@ -120,6 +119,6 @@ def _judge_tls(settings: Settings) -> Iterator[Conflict]:
 
 def _judge_certificate(cert_file: Path, key_file: Path | None) -> Iterator[Conflict]:
     try:
-        load_certificate(ssl.create_default_context(), cert_file, key_file)
+        load_certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), cert_file, key_file)
     except ClientFileError as exc:
         yield ("client_cert_file", "client_key_file"), str(exc)

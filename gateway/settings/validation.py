@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=BaseModel)
 
+# The settings involved, the first of which is named, and what is wrong with them together.
+Conflict = tuple[tuple[str, ...], str]
+
 # What helps, by Pydantic's name for what is wrong.
 _FIXES: Final = {
     "bool_parsing": "write true or false",
