@@ -22,7 +22,7 @@ ROWS = (
     ("authentication", "authorization"),
     ("token_cache", "provider", "identity"),
     ("oauth",),
-    ("request", "logs", "metrics", "tls"),
+    ("request", "logs", "metrics", "tls", "outbox"),
     ("secret_input",),
     ("errors",),
     ("record",),

@@ -17,6 +17,7 @@ from gateway.forwarding.response_reader import ResponseReader
 
 if TYPE_CHECKING:
     from gateway.forwarding.headers import ResponseHead
+    from gateway.outbox import Outbox
 
 # Enough to keep a fast reader busy, little enough to hold for thousands of slow ones.
 HIGH_WATER = 128 * 1024
@@ -36,6 +37,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._clock: asyncio.TimerHandle | None = None
         self._due: float | None = None  # when the head of the response has to be there
         self._in_use = False
+        self._unsent: bytes | None = None  # the request, as long as nothing of it is written
         self._sending = False
         self._reading_paused = False
         self._poisoned = False
@@ -72,7 +74,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read response bytes; bytes that belong to no request poison the connection."""
-        if not self._in_use or self._poisoned:
+        if not self._in_use or self._poisoned or self._unsent is not None:
             self.abort()
             return
         reader = self._reader
@@ -123,13 +125,35 @@ class UpstreamConnection(asyncio.Protocol):
         """
         return not self._arrivals.poll(0)
 
-    def start(self, method: str, data: bytes, *, more: bool) -> None:
-        """Send the head of the next request; ``more`` tells that ``write`` follows."""
+    def start(self, method: str, data: bytes, *, more: bool, outbox: Outbox | None = None) -> None:
+        """Send the head of the next request; ``more`` tells that ``write`` follows.
+
+        In ``outbox`` it waits for its turn, and is not sent if anything has arrived by then.
+        """
         self._in_use = True
         self._sending = more
         self._reader.begin(method)
-        if not self._closed:  # an upstream may end what it has accepted a moment ago
+        if outbox is not None:
+            self._unsent = data
+            outbox.add(self._send)
+        elif not self._closed:  # an upstream may end what it has accepted a moment ago
             self._open_transport.write(data)
+
+    @property
+    def missed(self) -> bool:
+        """Whether the request never left its outbox: another connection may carry it."""
+        return self._unsent is not None
+
+    def _send(self) -> None:
+        """Write what has waited in an outbox, unless something has come up in the meantime."""
+        data = self._unsent
+        if self._closed or self._poisoned or data is None:
+            return
+        if self.silent:
+            self._unsent = None
+            self._open_transport.write(data)
+        else:
+            self.abort()
 
     async def write(self, data: bytes) -> None:
         """Send body bytes; wait while the upstream reads slowly."""

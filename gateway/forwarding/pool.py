@@ -65,9 +65,12 @@ class UpstreamPool:
         self._called = 0  # how many of those who waited have a place and have not taken it yet
         self._sweeper: asyncio.TimerHandle | None = None
 
-    def find(self) -> UpstreamConnection | None:
-        """Return the freshest idle connection, ready for one request, unless others wait."""
-        return None if self._waiting or self._called else self._take()
+    def find(self, *, look: bool = True) -> UpstreamConnection | None:
+        """Return the freshest idle connection, ready for one request, unless others wait.
+
+        Who does not send the request at once has no use for a ``look`` at what has arrived now.
+        """
+        return None if self._waiting or self._called else self._take(look=look)
 
     async def connect(self) -> UpstreamConnection:
         """Return a connection that came free or is new; failure raises ``UpstreamError``."""
@@ -111,12 +114,12 @@ class UpstreamPool:
         """Whether a request is under way on a connection, or waits for one."""
         return bool(self._busy or self._apart or self._opening or self._waiting or self._called)
 
-    def _take(self) -> UpstreamConnection | None:
-        """Return the freshest idle connection on which nothing has arrived meanwhile."""
+    def _take(self, *, look: bool = True) -> UpstreamConnection | None:
+        """Return the freshest idle connection on which, at a look, nothing has arrived."""
         oldest = self._loop.time() - self._limits.idle_timeout
         while self._idle:
             since, connection = self._idle.pop()
-            if since > oldest and connection.reusable and connection.silent:
+            if since > oldest and connection.reusable and (not look or connection.silent):
                 self._busy.add(connection)
                 return connection
             connection.abort()

@@ -12,6 +12,7 @@ from gateway.errors import UpstreamError, UpstreamTimeoutError
 from gateway.forwarding.chunks import LAST_CHUNK, write_chunk
 from gateway.forwarding.pool import DEFAULT_LIMITS, PoolLimits, UpstreamPool
 from gateway.forwarding.upgrade import SwitchingConnection
+from gateway.outbox import Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,6 +91,7 @@ class Forwarder:
         self._limits = limits
         self._connect_timeout = connect_timeout
         self._loop = asyncio.get_running_loop()
+        self._outbox = Outbox(self._loop)
         # By identity: to hash one takes a microsecond. Who is in here lives at least as long.
         self._pools: dict[int, tuple[UpstreamPool, Upstream]] = {}
         self._by_way: dict[tuple[object, ...], UpstreamPool] = {}
@@ -110,22 +112,26 @@ class Forwarder:
         """
         pool = self._pool(upstream)
         timeout = upstream.timeout or self._timeout
-        connection = pool.find() or await pool.connect()
-        connection.start(method, data, more=body is not None)
+        outbox = self._outbox if body is None else None
+        connection = pool.find(look=outbox is None)
+        if connection is None:
+            connection, outbox = await pool.connect(), None
+        connection.start(method, data, more=body is not None, outbox=outbox)
         upload = None
         if body is None:
             connection.expect_head_within(timeout)
         else:
-            sending = self._send_body(connection, body, timeout, chunked=chunked)
-            upload = self._loop.create_task(sending)
-            upload.add_done_callback(_failure)
+            upload = self._begin_upload(connection, body, timeout, chunked=chunked)
         try:
             head = await connection.read_head()
         except BaseException as error:
             failure = _failure(upload) if isinstance(error, UpstreamError) else None
+            missed = connection.missed and isinstance(error, UpstreamError)
             _end(upload)
             connection.abort()
             pool.release(connection)
+            if missed:
+                return await self.forward(upstream, method, data)
             if failure is not None:
                 raise failure from None
             raise
@@ -175,6 +181,14 @@ class Forwarder:
             connect_timeout=upstream.connect_timeout or self._connect_timeout,
             limits=self._limits,
         )
+
+    def _begin_upload(
+        self, connection: UpstreamConnection, body: RequestBody, within: float, *, chunked: bool
+    ) -> asyncio.Task[None]:
+        sending = self._send_body(connection, body, within, chunked=chunked)
+        upload = self._loop.create_task(sending)
+        upload.add_done_callback(_failure)
+        return upload
 
     async def _send_body(
         self, connection: UpstreamConnection, body: RequestBody, within: float, *, chunked: bool

@@ -27,6 +27,7 @@ from gateway.forwarding.chunks import LAST_CHUNK, write_chunk
 from gateway.forwarding.cutting import reset
 from gateway.forwarding.upgrade import read_handshake
 from gateway.logs import AccessEntry, access_is_written, write_access
+from gateway.outbox import Outbox
 from gateway.request import RequestHead, read_head
 from gateway.server.answers import write_error, write_options
 from gateway.server.body import CallersBody
@@ -102,6 +103,7 @@ class ProxyServer(web.Server):
         self._trusted = trusted
         self._tunnels = tunnels
         self._draining = False
+        self._outbox = Outbox(asyncio.get_running_loop())
         self._door = Door(limits.connections, trusted.trusts)
         patience = limits.patience
         self._watch = Watch(patience, self._watched)
@@ -110,7 +112,12 @@ class ProxyServer(web.Server):
     def __call__(self) -> ProxyProtocol:
         """Return the protocol of one new connection."""
         self._watch.begin()
-        return ProxyProtocol(self, door=self._door, max_field_size=self._limits.max_header_bytes)
+        return ProxyProtocol(
+            self,
+            door=self._door,
+            outbox=self._outbox,
+            max_field_size=self._limits.max_header_bytes,
+        )
 
     def _watched(self) -> Iterator[tuple[Stopwatch, ProxyProtocol, asyncio.Transport]]:
         for connection, transport in self._connections.items():

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
     from aiohttp.web_server import Server
 
+    from gateway.outbox import Outbox
     from gateway.server.door import Door
 
 # How long leftovers of a refused body are read, in seconds.
@@ -45,10 +46,11 @@ class ProxyProtocol(ChunkedProtocol):
 
     __slots__ = ("_server", "_writer", "draining", "handed_over")
 
-    def __init__(self, manager: Server, *, door: Door, max_field_size: int) -> None:
+    def __init__(self, manager: Server, *, door: Door, outbox: Outbox, max_field_size: int) -> None:
         super().__init__(
             manager,
             door=door,
+            outbox=outbox,
             loop=asyncio.get_running_loop(),
             access_log=None,  # none of aiohttp's
             keepalive_timeout=0.0,  # none of aiohttp's: ``deadlines`` ends silent connections
@@ -71,9 +73,7 @@ class ProxyProtocol(ChunkedProtocol):
     @property
     def busy(self) -> bool:
         """Whether a request is under way, or its answer not sent to the end."""
-        transport = self.transport
-        unsent = transport is not None and transport.get_write_buffer_size() > 0
-        return self._request_in_progress or bool(self._messages) or unsent
+        return self._request_in_progress or bool(self._messages) or self.unsent
 
     def data_received(self, data: bytes) -> None:
         """Read request bytes; what the parser cannot read also ends the body it is part of."""
@@ -103,6 +103,7 @@ class ProxyProtocol(ChunkedProtocol):
                     await self._waiter
                 finally:
                     self._waiter = None
+            self.flush()
             message, body = self._messages.popleft()
             self._let_more_arrive()
             if not isinstance(message, _ErrInfo) and message.chunked:
@@ -118,6 +119,7 @@ class ProxyProtocol(ChunkedProtocol):
                 break
         if not self._force_close:
             self._task_handler = None
+            self.flush()
             if self.transport is not None:
                 self.transport.close()
 

@@ -11,7 +11,7 @@ from gateway.errors import UpstreamError
 from gateway.forwarding.chunks import LAST_CHUNK, write_chunk
 from gateway.forwarding.cutting import reset
 from gateway.forwarding.headers import NOTHING_SAID, ResponseFraming, write_response_head
-from gateway.server.protocol import may_stay_open
+from gateway.server.protocol import ProxyProtocol, may_stay_open
 from gateway.server.written import Written
 
 if TYPE_CHECKING:
@@ -46,7 +46,11 @@ async def relay(
         said=said_to_caller(admission),
     )
     data, last = response.take_ready()
-    transport.write(head + _framed(data, framing, last=last))
+    data = head + _framed(data, framing, last=last)
+    if last and keep_alive and isinstance(request.protocol, ProxyProtocol):
+        request.protocol.write_soon(data)
+        return Written(keep_alive=True)
+    transport.write(data)
     if last:
         return Written(keep_alive=keep_alive)
     try:

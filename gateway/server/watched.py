@@ -9,11 +9,12 @@ import os
 from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp.streams import EMPTY_PAYLOAD
-from aiohttp.web_protocol import RequestHandler, _ErrInfo
+from aiohttp.web_protocol import _ErrInfo
 
 from gateway.errors import HeaderTooLargeError, RequestTimeoutError
 from gateway.forwarding.cutting import reset
 from gateway.server.deadlines import Phase, Stopwatch
+from gateway.server.outgoing import OutgoingProtocol
 
 if TYPE_CHECKING:
     import asyncio
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from gateway.server.door import Door
 
 
-class WatchedProtocol(RequestHandler):
+class WatchedProtocol(OutgoingProtocol):
     """aiohttp's HTTP/1 protocol, let in by a door and ended by deadlines."""
 
     __slots__ = (
