@@ -15,6 +15,8 @@ QUERIES = {
     "PASSWORD_PARAM_TYPE": "query",
     "CLIENT_CREDENTIALS_PARAM_TYPE": "query",
     "BEARER_TOKEN_PARAM_TYPE": "query",
+    "REFRESH_TOKEN_PARAM_TYPE": "query",
+    "REFRESH_TOKEN_PARAM_NAME": "session",
 }
 
 
@@ -92,6 +94,7 @@ async def test_nothing_about_the_caller(start_gateway, call, upstream, field):
         pytest.param("/x?client_secret=CANARY", b"/x", id="stray-secret"),
         pytest.param("/x?access_token=CANARY&access_token=CANARY&b", b"/x?b", id="token-twice"),
         pytest.param("/x?acc%65ss_token=CANARY", b"/x", id="C7-encoded-name"),
+        pytest.param("/x?a&session=CANARY", b"/x?a", id="refresh-token"),
         pytest.param("/x?a=%20&&b", b"/x?a=%20&&b", id="C6-none"),
     ],
 )

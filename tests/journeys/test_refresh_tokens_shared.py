@@ -14,7 +14,9 @@ from gateway.metrics import REDIS_MISS
 from gateway.settings import load
 from tests.fakes.caller import RawCaller, basic, request
 from tests.fakes.waiting import until, until_told
+from tests.journeys.refreshing import ask, served, spent, two_sessions, while_redis_answers
 from tests.journeys.running import RunningGateway
+from tests.token_cache.topologies import ask as ask_redis
 
 METHOD = {
     "AUTH_METHODS": "password,refresh_token",
@@ -24,31 +26,17 @@ METHOD = {
 }
 UNCACHED = {**METHOD, "CACHE_TTL_MAX": "0"}
 LOOKED = 'bearergate_cache_lookups_total{outcome="miss",tier="redis"}'
-MARY = request("GET", "/", [(b"X-Refresh-Token", b"marys-first")])
 
 
 @pytest.fixture
 async def provider(provider):
-    """Return a provider that rotates, and where somebody has logged in already."""
-    provider.refresh_tokens = True
-    provider.sessions = {"marys-first": "mary"}
-    return provider
+    """Return a provider that rotates, and where two people have logged in already."""
+    return two_sessions(provider)
 
 
-def spent(provider):
-    """Tell which refresh tokens the provider was sent, in order."""
-    return [call.form.get("refresh_token") for call in provider.token_calls]
-
-
-async def ask(gateway, message=MARY):
-    """Send one request on a connection of its own and return its status."""
-    async with RawCaller(gateway.port, within=60) as caller:
-        return (await caller.send(message)).status
-
-
-async def served(gateway):
-    """Tell whether a request is let through."""
-    return await ask(gateway) == 200
+async def more(gateway, looked):
+    """Tell whether it has looked into Redis again."""
+    return await gateway.counted(LOOKED) > looked
 
 
 @pytest.fixture
@@ -62,6 +50,7 @@ async def pair(start_gateway, start_redis):
     return start
 
 
+@while_redis_answers
 async def test_one_redemption_for_all(pair, provider):
     """A10: a crowd on two replicas redeems a refresh token once, and so does who comes later."""
     gateways = await pair(**METHOD)
@@ -72,6 +61,7 @@ async def test_one_redemption_for_all(pair, provider):
     assert ["marys-first"] == spent(provider)
 
 
+@while_redis_answers
 async def test_chain_over_replicas(pair, provider):
     """T7: each replica goes on where the other stopped, and no refresh token is sent twice."""
     gateways = await pair(**UNCACHED)
@@ -83,6 +73,7 @@ async def test_chain_over_replicas(pair, provider):
     assert len(set(spent(provider))) == len(spent(provider))
 
 
+@while_redis_answers
 async def test_chains_of_two_clients(start_gateway, start_redis, provider):
     """D7: what one client's refresh token became is never sent by another client."""
     settings = UNCACHED | {"REDIS_URL": start_redis().url}
@@ -95,6 +86,7 @@ async def test_chains_of_two_clients(start_gateway, start_redis, provider):
 
 
 @pytest.mark.parametrize("user", ["?user=mary", ""], ids=["user", "everything"])
+@while_redis_answers
 async def test_purged_on_every_replica(pair, call, provider, user):
     """A7: a purge on one replica reaches the other's memory, and the chain goes on."""
     gateways = await pair(**METHOD)
@@ -109,9 +101,11 @@ async def test_purged_on_every_replica(pair, call, provider, user):
     assert 2 == len(set(spent(provider))) == len(spent(provider))
 
 
-async def test_purged_while_it_is_redeemed(pair, provider):
-    """A7: what a redemption begun before a purge brings is kept nowhere, and lets nobody pair."""
-    gateways = await pair(**METHOD)
+@while_redis_answers
+async def test_purged_while_it_is_redeemed(start_gateway, start_redis, provider):
+    """A7: what a redemption begun before a purge brings is not kept, and it stays the only one."""
+    server = start_redis()
+    gateways = [await start_gateway(REDIS_URL=server.url, **METHOD) for _ in range(2)]
     provider.gate.clear()
     first = asyncio.create_task(ask(gateways[0]))
     await provider.token_called(1)
@@ -120,7 +114,8 @@ async def test_purged_while_it_is_redeemed(pair, provider):
     before = REDIS_MISS._value.get()
     second = asyncio.create_task(ask(gateways[1]))
     await until(lambda: REDIS_MISS._value.get() > before)
-    await asyncio.sleep(0.2)  # for what it must not do: ask the provider beside the first
+    await asyncio.sleep(0.2)  # for what it must not do: take a lease of its own
+    assert 1 == len(ask_redis(server, "KEYS", "bearergate:2:f:*:lease"))
     assert ["marys-first"] == spent(provider)
     provider.gate.set()
 
@@ -129,52 +124,59 @@ async def test_purged_while_it_is_redeemed(pair, provider):
 
 
 @pytest.mark.parametrize("silent", ["stopped", "hanging"])
-async def test_redis_silent(start_gateway, start_redis, provider, upstream, silent):
+async def test_redis_silent(start_gateway, start_redis, provider, silent):
     """With a Redis that says nothing a refresh token is 503 and not spent; pairs go on."""
     server = start_redis()
     gateway = await start_gateway(REDIS_URL=server.url, **UNCACHED)
-    assert 200 == await ask(gateway)
+    await until_told(lambda: served(gateway), within=60)
+    before = spent(provider)
     server.stop() if silent == "stopped" else server.pause()
 
     statuses = [await ask(gateway) for _ in range(3)]
 
     assert [503] * 3 == statuses
-    assert ["marys-first"] == spent(provider)
+    assert before == spent(provider)
     assert 200 == await ask(gateway, request("GET", "/", [basic("john", "doe")]))
     if silent == "hanging":
         server.resume()
         await until_told(lambda: served(gateway), within=60)
         sent = [each for each in spent(provider) if each]
-        assert 2 == len(sent) == len(set(sent))
+        assert len(before) < len(sent) == len(set(sent))
 
 
 async def test_cached_without_redis(start_gateway, start_redis, provider):
     """A13: whose access token is in memory notices nothing of a Redis that is gone."""
     server = start_redis()
     gateway = await start_gateway(REDIS_URL=server.url, **METHOD)
-    assert 200 == await ask(gateway)
+    await until_told(lambda: served(gateway), within=60)
     server.stop()
 
     assert [200, 200] == [await ask(gateway) for _ in range(2)]
+    assert ["marys-first"] == spent(provider)
 
 
 async def test_what_redis_did_not_take(start_gateway, start_redis, provider):
     """Redis hangs while the provider answers: the new refresh token is stored when it is back."""
     server = start_redis()
     gateways = [await start_gateway(REDIS_URL=server.url, **UNCACHED) for _ in range(2)]
+    for each in gateways:  # with a connection to Redis from now on
+        await until_told(lambda gateway=each: served(gateway), within=60)
+    before = len(spent(provider))
     provider.gate.clear()
     first = asyncio.create_task(ask(gateways[0]))
-    await provider.token_called(1)
+    await provider.token_called(before + 1)
     server.pause()
+    held = provider.sessions.copy()
     provider.gate.set()
-    await until(lambda: "marys-first" not in provider.sessions)
+    await until(lambda: provider.sessions != held)
     server.resume()
 
     assert 200 == await first
     await until_told(lambda: served(gateways[1]), within=60)
-    assert 2 == len(set(spent(provider))) == len(spent(provider))
+    assert before + 2 == len(set(spent(provider))) == len(spent(provider))
 
 
+@while_redis_answers
 async def test_secrets_are_rotated(start_gateway, start_redis, provider):
     """A9: a chain is found under the old CACHE_SECRET, and from then on under the new one."""
     url, old, new = start_redis().url, "o" * 32, "n" * 32
@@ -185,6 +187,7 @@ async def test_secrets_are_rotated(start_gateway, start_redis, provider):
     assert 4 == len(set(spent(provider))) == len(spent(provider))
 
 
+@while_redis_answers
 async def test_secrets_are_rotated_at_once(start_gateway, start_redis, provider):
     """A9: replicas that have both secrets, in whatever order, take turns with a chain."""
     url, old, new = start_redis().url, "o" * 32, "n" * 32
@@ -199,6 +202,7 @@ async def test_secrets_are_rotated_at_once(start_gateway, start_redis, provider)
     assert len(set(spent(provider))) == len(spent(provider))
 
 
+@while_redis_answers
 async def test_nothing_readable_in_redis(start_gateway, start_redis, provider):
     """L1, A4: neither the caller's refresh token nor its successor is in Redis in clear."""
     server = start_redis()
@@ -215,6 +219,22 @@ async def test_nothing_readable_in_redis(start_gateway, start_redis, provider):
     assert 1_209_000_000 < left <= 1_209_600_000
 
 
+@while_redis_answers
+async def test_kept_from_its_last_use(start_gateway, start_redis, provider):
+    """A chain that does not move is kept from its last use too."""
+    server = start_redis()
+    gateway = await start_gateway(REDIS_URL=server.url, **UNCACHED)
+    assert 200 == await ask(gateway)
+    (chain,) = ask_redis(server, "KEYS", "bearergate:2:r:*")
+    ask_redis(server, "PEXPIRE", chain, 60_000)
+    provider.refresh_tokens = False
+
+    assert 200 == await ask(gateway)
+
+    assert 1_209_000_000 < ask_redis(server, "PTTL", chain) <= 1_209_600_000
+
+
+@while_redis_answers
 async def test_a_gateway_that_stops(start_redis, provider, upstream):
     """A drain waits for the provider's answer, so that another replica can go on with the chain."""
     environ = {
@@ -236,10 +256,10 @@ async def test_a_gateway_that_stops(start_redis, provider, upstream):
         asked = asyncio.create_task(ask(first))
         await provider.token_called(1)
         closing = asyncio.create_task(stack.aclose())
-        await asyncio.wait([closing], timeout=0.5)
+        assert 0 == await asked  # its connection is cut
+        await asyncio.sleep(0.2)  # for what it must not do: give the answer up
         provider.gate.set()
         await closing
-        await asyncio.gather(asked, return_exceptions=True)
 
     async with Gateway(loaded.settings, loaded.routes) as second:
         assert 200 == await ask(second)
@@ -249,7 +269,7 @@ async def test_a_gateway_that_stops(start_redis, provider, upstream):
 async def test_a_replica_that_is_killed(start_redis, provider, upstream):
     """R6: who waited for a replica that died is 503 and sends nothing; its next request does."""
     settings = {
-        **METHOD,
+        **UNCACHED,
         "ISSUER": provider.issuer,
         "CLIENT_ID": provider.client_id,
         "CLIENT_SECRET": provider.client_secret,
@@ -257,17 +277,21 @@ async def test_a_replica_that_is_killed(start_redis, provider, upstream):
         "REDIS_URL": start_redis().url,
     }
     async with RunningGateway(**settings) as leader, RunningGateway(**settings) as other:
+        for each in (leader, other):  # with a connection to Redis from now on
+            await until_told(lambda gateway=each: served(gateway), within=60)
+        before, looked = len(spent(provider)), await other.counted(LOOKED)
         provider.gate.clear()
         first = asyncio.create_task(ask(leader))
-        await provider.token_called(1)
+        await provider.token_called(before + 1)
         waiting = asyncio.create_task(ask(other))
-        await until_told(lambda: other.counted(LOOKED), within=60)  # then it asks for the lease
+        await until_told(lambda: more(other, looked), within=60)  # then it asks for the lease
         leader.signal(signal.SIGKILL)
         await leader.exited()
         await first
 
         assert 503 == await waiting
-        assert ["marys-first"] == spent(provider)
+        assert before + 1 == len(spent(provider))
+        held = provider.sessions.copy()
         provider.gate.set()
-        await until(lambda: "marys-first" not in provider.sessions)
+        await until(lambda: provider.sessions != held)
         assert 401 == await ask(other)
