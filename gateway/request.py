@@ -158,10 +158,13 @@ _VISIBLE = re.compile(rb"[!-~]+")
 
 
 def _refuse_ambiguous_path(path: bytes) -> None:
-    """Refuse what upstreams normalise in different ways (RFC 3986 §6.2.2.3, §7.3)."""
+    """Refuse what upstreams normalise in different ways (RFC 3986 §6.2.2.3, §7.3).
+
+    An encoded slash is left to the route, which may be for an upstream that wants one.
+    """
     lower = path.lower()
-    if b"\\" in lower or b"%5c" in lower or b"%2f" in lower or b"%00" in lower:
-        raise RequestError("the path holds an encoded slash, a backslash or a NUL")
+    if b"\\" in lower or b"%5c" in lower or b"%00" in lower:
+        raise RequestError("the path holds a backslash or a NUL")
     decoded = unquote_to_bytes(path)
     if len(decoded) != len(path) - 2 * path.count(b"%"):
         raise RequestError("the path holds an incomplete percent-encoding")

@@ -74,6 +74,7 @@ async def compose_routes(
                 policy_of(plan.settings),
                 plan.reach,
                 strip_path=plan.strip_path,
+                keeps_encoded_slashes=plan.settings.encoded_slashes == "keep",
                 preflights=open_preflights(plan.settings),
                 token_exchange=token_exchange,
                 reserved=reserved,

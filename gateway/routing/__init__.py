@@ -82,7 +82,8 @@ EVERYTHING = Reach()
 class Route:
     """One part of the API; empty ``authenticators`` make it public.
 
-    With ``strip_path`` the prefix that matched is not sent on. ``preflights`` are let through,
+    With ``strip_path`` the prefix that matched is not sent on. A path with an encoded slash is
+    taken with ``keeps_encoded_slashes`` only. ``preflights`` are let through,
     where there are any. ``token_exchange`` gives the token that is sent on, where it is not the
     caller's. ``reserved`` are the plain names of fields no caller may send, ``identity`` is what is
     said about callers.
@@ -94,6 +95,7 @@ class Route:
     policy: Policy
     reach: Reach = EVERYTHING
     strip_path: bool = False
+    keeps_encoded_slashes: bool = False
     preflights: OpenPreflights | None = None
     token_exchange: TokenExchange | None = None
     reserved: frozenset[bytes] = frozenset()

@@ -1,7 +1,8 @@
 """The routes of a gateway, compiled so that a thousand cost as much as a few.
 
-Rule: what is matched is the raw path. Where its other readings (decoded, without parameters,
-without empty segments) would take another route, nobody can tell which one the upstream means.
+Rule: what is matched is the raw path. Where its other readings (decoded, encoded slashes too,
+without parameters, without empty segments) would take another route, nobody can tell which one the
+upstream means.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ class RouteTable:
         A path that another reading would give to another route raises ``RequestError``.
         """
         if self._only is not None:
+            if b"%" in head.target:
+                _require_kept_slashes(self._only, head.path)
             return self._only
         hosts = head.fields.get(b"host")
         paths = self._paths_of(hosts[0] if hosts else b"")
@@ -55,6 +58,8 @@ class RouteTable:
             paths.find_read(_reading(path), head.method) is not route
         ):
             raise RequestError("the path can be read in two ways that take different routes")
+        if b"%" in path:
+            _require_kept_slashes(route, path)
         if route is None:
             raise RouteNotFoundError("no route takes this request")
         return route
@@ -73,6 +78,20 @@ class RouteTable:
         patterns = {host, *parents(host), ""}
         places = [place for pattern in patterns for place in self._places.get(pattern, ())]
         return sorted(places, key=lambda place: place[0])
+
+
+def _require_kept_slashes(route: Route | None, path: bytes) -> None:
+    """Refuse an encoded slash where no route says that its upstream means one by it.
+
+    Beside a parameter it is refused by all: what belongs to that has more than two readings.
+    """
+    lower = path.lower()
+    if b"%2f" not in lower:
+        return
+    if route is None or not route.keeps_encoded_slashes:
+        raise RequestError("the path holds an encoded slash")
+    if b";" in lower or b"%3b" in lower:
+        raise RequestError("the path holds an encoded slash beside a parameter")
 
 
 class _Paths:

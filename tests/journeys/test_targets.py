@@ -6,6 +6,7 @@ import pytest
 
 from gateway.request import METHODS
 from tests.fakes.caller import basic, request
+from tests.settings.environments import written
 
 JOHN = basic("john", "doe")
 
@@ -138,6 +139,51 @@ async def test_target_is_refused(gateway, call, provider, upstream, target):
     assert (400, True) == (response.status, response.closed)
     assert "invalid_request" == response.json()["error"]
     assert ([], []) == (upstream.requests, provider.token_calls)
+
+
+SLASHED = """
+routes:
+- {name: public, paths: [/projects/open], auth_methods: []}
+- {name: projects, paths: [/projects], encoded_slashes: keep}
+- {name: registry, paths: [/registry], strip_path: true, encoded_slashes: keep}
+- name: rest
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "sent"),
+    [
+        pytest.param(b"/projects/a%2Fb/c?x=%2F", b"/projects/a%2Fb/c?x=%2F", id="as-it-is"),
+        pytest.param(b"/projects/a%2fb", b"/projects/a%2fb", id="lower-case"),
+        pytest.param(b"/registry/@a%2Fb", b"/@a%2Fb", id="stripped"),
+        pytest.param(b"/projects/open%2Fb", None, id="P10-decoded-it-is-a-public-route"),
+        pytest.param(b"/projects/open/a%2Fb", None, id="P10-the-public-route-refuses"),
+        pytest.param(b"/registry%2Fa", None, id="P10-no-border"),
+        pytest.param(b"/projects/a%2F..%2F..%2Fopen", None, id="P10-dot-segments"),
+        pytest.param(b"/projects/..%2fa", None, id="P10-dot-segment-at-the-border"),
+        pytest.param(b"/projects/a%2F%2e%2e", None, id="P10-encoded-dot-segment"),
+        pytest.param(b"/projects/a%5Cb", None, id="P10-no-backslash"),
+        pytest.param(b"/other/a%2Fb", None, id="P10-the-default-refuses"),
+    ],
+)
+async def test_encoded_slashes(start_gateway, call, provider, upstream, tmp_path, target, sent):
+    """P10: ``encoded_slashes: keep`` sends ``%2F`` on, to the route of each reading or nowhere."""
+    caller = await call(await start_gateway(written(tmp_path, SLASHED)))
+
+    response = await caller.send(request("GET", target, [JOHN]))
+
+    assert (200 if sent else 400) == response.status
+    assert ([sent] if sent else []) == [seen.target for seen in upstream.requests]
+    assert sent or not provider.token_calls
+
+
+@pytest.mark.parametrize(("choice", "status"), [("keep", 200), ("refuse", 400), ("", 400)])
+async def test_encoded_slashes_without_routes(start_gateway, call, upstream, choice, status):
+    """P10: a gateway without routes is asked the same, and refuses unless told otherwise."""
+    caller = await call(await start_gateway(ENCODED_SLASHES=choice))
+
+    assert status == (await caller.send(request("GET", "/a%2Fb", [JOHN]))).status
+    assert (status == 200) == bool(upstream.requests)
 
 
 async def test_upstream_path_is_prefixed(start_gateway, call, upstream):

@@ -19,10 +19,18 @@ def head(target, host=b"api.example", method="GET"):
     return RequestHead(method, target, (), fields, "192.0.2.1", 0, expects_continue=False)
 
 
-def route(name, *paths, hosts=(), methods=(), strip_path=False):
+def route(name, *paths, hosts=(), methods=(), strip_path=False, keeps=False):
     """Return a route that takes these requests."""
     reach = Reach(tuple(hosts), paths, frozenset(methods))
-    return Route(name, UPSTREAM, (), Policy(), reach, strip_path=strip_path)
+    return Route(
+        name,
+        UPSTREAM,
+        (),
+        Policy(),
+        reach,
+        strip_path=strip_path,
+        keeps_encoded_slashes=keeps,
+    )
 
 
 def taken(routes, *requests):
@@ -160,3 +168,56 @@ def test_a_thousand_routes():
     ]
 
     assert [str(n) for n in range(1000)] == taken(routes, *requests)
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        pytest.param(b"/projects/group%2Fname", "projects", id="below-the-prefix"),
+        pytest.param(b"/projects/group%2fname/issues?x=%2F", "projects", id="lower-case"),
+        pytest.param(b"/projects/a%2Fb%2Fc", "projects", id="several"),
+        pytest.param(b"/projects/%2F", "projects", id="alone"),
+        pytest.param(b"/projects/open%2Fx", 400, id="P10-decoded-it-is-another-route"),
+        pytest.param(b"/projects/%6Fpen%2Fx", 400, id="P10-decoded-altogether"),
+        pytest.param(b"/projects/%2Fopen", 400, id="P10-without-the-empty-segment"),
+        pytest.param(b"/projects/open;%2Fx", 400, id="P10-without-the-parameter"),
+        pytest.param(b"/projects/;x%2Fa", 400, id="P10-is-it-of-the-parameter"),
+        pytest.param(b"/projects/a%2Fb;x", 400, id="P10-any-parameter"),
+        pytest.param(b"/projects/a%2Fb%3Bx", 400, id="P10-any-encoded-parameter"),
+        pytest.param(b"/projects%2Fgroup", 400, id="P10-no-border-of-a-segment"),
+        pytest.param(b"/%2Fprojects/a", 400, id="P10-before-the-prefix"),
+        pytest.param(b"/other/a%2Fb", 400, id="P10-another-route-refuses"),
+        pytest.param(b"/nowhere/a%2Fb", 400, id="P10-no-route"),
+        pytest.param(b"/other?x=%2F", "other", id="P11-the-query-takes-no-part"),
+        pytest.param(b"/projects/a%252Fb", "projects", id="encoded-twice-is-no-slash"),
+    ],
+)
+def test_encoded_slashes(target, expected):
+    """P10, P11: ``%2F`` is kept where a route says so, and never makes a path another route's."""
+    routes = [
+        route("open", "/projects/open"),
+        route("projects", "/projects", keeps=True),
+        route("other", "/other"),
+    ]
+
+    assert [expected] == taken(routes, head(target))
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_encoded_slashes_of_the_only_route(keeps):
+    """P10: a gateway with one route for everything keeps or refuses ``%2F`` as that says."""
+    targets = (b"/a%2Fb", b"/a%2fb?x", b"/a?x=%2F", b"/a%20b")
+
+    found = taken([route("all", keeps=keeps)], *map(head, targets))
+
+    assert [*(["all"] * 2 if keeps else [400] * 2), "all", "all"] == found
+
+
+def test_stripping_with_encoded_slashes():
+    """P10: a prefix is taken off where it ends at a slash, and what follows stays as it is."""
+    table = RouteTable([route("api", "/v1", strip_path=True, keeps=True), route("rest")])
+
+    found = table.match(head(b"/v1/a%2Fb"))
+
+    assert (b"/v1", "api") == (found.upstream.stripped, found.name)
+    assert [400] == taken([route("api", "/v1", strip_path=True, keeps=True)], head(b"/v1%2Fa"))

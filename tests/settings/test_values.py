@@ -96,6 +96,7 @@ def test_defaults() -> None:
         "failed_logins_window": 60.0,
         "failed_logins_spacing": 1.1,
         "upstream_url": "http://httpbin:8080",
+        "encoded_slashes": "refuse",
         "upstream_ca_file": None,
         "upstream_cert_file": None,
         "upstream_key_file": None,

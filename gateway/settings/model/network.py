@@ -35,6 +35,11 @@ class DefaultUpstream(BaseModel):
 class UpstreamCalls(BaseModel):
     """How the upstream is called; each may be said again for a route."""
 
+    encoded_slashes: Annotated[Literal["refuse", "keep"], Lower] = Field(
+        "refuse",
+        description="What becomes of `%2F` in a path: `refuse` answers 400, `keep` sends it on as "
+        "it is, for upstreams to which it is no border between segments (GitLab, npm).",
+    )
     upstream_ca_file: CaFile | None = Field(
         None,
         description="PEM file with the trust anchors for the upstream. SIGHUP reads it again. "
