@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import secrets
+import sys
 
 import aiohttp
+import pytest
 
 from gateway import metrics
-from tests.fakes.caller import basic, request
+from tests.fakes.caller import RawCaller, basic, request
 
 JOHN = basic("john", "doe")
 
@@ -66,3 +68,13 @@ async def test_metrics_are_not_on_the_proxy_port(gateway, call, upstream):
 
     assert b"bearergate_" not in response.body
     assert [each.target for each in upstream.requests] == [b"/metrics"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere 127.0.0.2 is nobody's address")
+async def test_address(start_gateway):
+    """ADMIN_HOST: the admin port is on that address."""
+    gateway = await start_gateway(ADMIN_HOST="127.0.0.2")
+    async with RawCaller(gateway.admin_port, "127.0.0.2") as caller:
+        alive = await caller.send(request("GET", "/livez"))
+
+    assert 200 == alive.status

@@ -40,6 +40,24 @@ JOHN = basic("john", "doe")
             403,
             id="another-clients-role",
         ),
+        pytest.param(
+            {"AUDIENCE_REQUIRED": "api", "AUDIENCE_CLAIM": "for.api"},
+            {"for": {"api": "api"}},
+            200,
+            id="audience-elsewhere",
+        ),
+        pytest.param(
+            {"AUDIENCE_REQUIRED": "api", "AUDIENCE_CLAIM": "for.api"},
+            {"aud": "api"},
+            403,
+            id="J15-audience-in-aud-alone",
+        ),
+        pytest.param(
+            {"SCOPES_REQUIRED": "a", "SCOPES_CLAIM": "scp"}, {"scp": ["a"]}, 200, id="scp"
+        ),
+        pytest.param(
+            {"SCOPES_REQUIRED": "a", "SCOPES_CLAIM": "scp"}, {"scope": "a"}, 403, id="scope-alone"
+        ),
         pytest.param({"CLAIMS_REQUIRED": "dept=it|hr"}, {"dept": "hr"}, 200, id="claim-one-of"),
         pytest.param({"CLAIMS_REQUIRED": "dept=it|hr"}, {"dept": "sales"}, 403, id="claim-other"),
         pytest.param({"CLAIMS_REQUIRED": "level=~[1-3]"}, {"level": 3}, 200, id="claim-pattern"),

@@ -143,3 +143,24 @@ async def test_early_answer_and_then_the_body(gateway, call, upstream):
 
     await upstream.called(1)
     assert b"0123456789" == upstream.requests[0].body
+
+
+async def test_idle_connection_is_closed(start_gateway, call, upstream):
+    """UPSTREAM_IDLE_TIMEOUT: a connection to the upstream that nobody uses is closed."""
+    gateway = await start_gateway(UPSTREAM_IDLE_TIMEOUT="0.1")
+    caller = await call(gateway)
+
+    assert 200 == (await caller.send(GET)).status
+
+    await until(lambda: upstream.open_connections == 0, within=60)
+
+
+async def test_old_connection_is_closed(start_gateway, call, upstream):
+    """UPSTREAM_CONNECTION_LIFETIME: a connection that is older carries no further request."""
+    gateway = await start_gateway(UPSTREAM_CONNECTION_LIFETIME="0.1", UPSTREAM_IDLE_TIMEOUT="3600")
+    upstream.answer_next(pieces([response(200, b"late")], 0.2))
+    caller = await call(gateway)
+
+    assert 200 == (await caller.send(GET)).status
+
+    await until(lambda: upstream.open_connections == 0, within=60)
