@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     Place = tuple[int, bytes, Route]  # when its turn comes, a path prefix, who takes it
 
+_PERCENT, _SEMICOLON = b"%;"  # as numbers: to look for one byte takes a third of the time so
+
 
 class RouteTable:
     """Finds the route of a request; ``under_way`` counts those whose callers are being asked."""
@@ -47,18 +49,18 @@ class RouteTable:
         A path that another reading would give to another route raises ``RequestError``.
         """
         if self._only is not None:
-            if b"%" in head.target:
+            if _PERCENT in head.target:
                 _require_kept_slashes(self._only, head.path)
             return self._only
         hosts = head.fields.get(b"host")
         paths = self._paths_of(hosts[0] if hosts else b"")
         path = head.path
         route = paths.find(path, head.method)
-        if (b"%" in path or b";" in path or b"//" in path) and (
+        if (_PERCENT in path or _SEMICOLON in path or b"//" in path) and (
             paths.find_read(_reading(path), head.method) is not route
         ):
             raise RequestError("the path can be read in two ways that take different routes")
-        if b"%" in path:
+        if _PERCENT in path:
             _require_kept_slashes(route, path)
         if route is None:
             raise RouteNotFoundError("no route takes this request")
