@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["Explanation", "Question", "explain", "read_claims", "read_field"]
 
 ID_DIGITS: Final = 16
+_ACCESS_TOKENS: Final = frozenset({"bearer", "introspection"})  # that callers bring
 _CHALLENGING: Final = (AuthenticationError, AuthorizationError)
 
 
@@ -184,10 +185,12 @@ def _caller_of(question: Question, settings: Settings) -> Caller | None:
     grants = _grants_of(question, settings)
     if question.claims is None and not grants:
         return None
-    grant = grants[0] if grants else "bearer"
+    own = "bearer" if _ACCESS_TOKENS & set(settings.auth_methods) else "refresh_token"
+    grant = grants[0] if grants else own
     asked = {
         "password": settings.scopes,
         "client_credentials": settings.client_credentials_scopes,
+        "refresh_token": str((question.claims or {}).get("scope")),  # asked for at the login
     }
     return Caller(
         question.user,

@@ -91,3 +91,37 @@ async def test_callers_tokens_explained_as_lived(start_gateway, call, upstream, 
         told = await explain(load(None, environ), question)
 
     assert_same(told, lived, upstream)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        pytest.param({"AUDIENCE_REQUIRED": "orders"}, id="allowed"),
+        pytest.param({"AUTHENTICATED_HEADERS": "true"}, id="credentials-told"),
+        pytest.param({"UPSTREAM_ID_TOKEN_HEADER": "X-Who"}, id="id-token"),
+        pytest.param({"GROUPS_REQUIRED": "admins"}, id="denied"),
+        pytest.param({"SCOPES_REQUIRED": "none-such"}, id="scope"),
+    ],
+)
+async def test_refresh_tokens_explained_as_lived(start_gateway, call, provider, upstream, rules):
+    """And for callers that bring a refresh token, which no upstream gets."""
+    said = {**CLAIMS, "sub": "mary", "scope": "openid"}
+    provider.claims, provider.id_claims = said, {}
+    provider.sessions["marys"] = "mary"
+    environ = {
+        "ISSUER": provider.issuer,
+        "CLIENT_ID": provider.client_id,
+        "CLIENT_SECRET": provider.client_secret,
+        "UPSTREAM_URL": upstream.url,
+        "AUTH_METHODS": "refresh_token",
+        "REFRESH_TOKEN_PARAM_NAME": "X-Refresh-Token",
+        **rules,
+    }
+    fields = (("X-Refresh-Token", "marys"), *FIELDS)
+    caller = await call(await start_gateway(**environ))
+    lived = await caller.send(request("GET", "/a", [*fields]))
+    question = Question("GET", "http://gateway.test/a", "", said, fields)
+    told = await explain(load(None, environ), question)
+
+    assert_same(told, lived, upstream)
+    assert "X-Refresh-Token" not in (line.partition(":")[0] for line in told.added)
