@@ -180,7 +180,17 @@ def spelled(
 ) -> list[str]:
     """Return one line each, leaving out those that involve a setting already found wrong."""
     return [
-        f"{names.get(involved[0], involved[0].upper())}: {text}"
+        f"{_place(involved, names)}: {text}"
         for involved, text in conflicts
         if not set(involved) & set(failed)
     ]
+
+
+def _place(involved: tuple[str, ...], names: Mapping[str, str]) -> str:
+    """Return what a problem is about; if nobody says it, also the line of the file behind it."""
+    first, *others = involved
+    if first in names:
+        return names[first]
+    lines = (names[each] for each in others if names.get(each, "").endswith(")"))
+    behind = next(lines, None)
+    return f"{first.upper()} (see {behind})" if behind else first.upper()

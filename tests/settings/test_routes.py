@@ -325,6 +325,17 @@ def test_every_setting_about_callers_tokens_and_times_may_be_a_routes() -> None:
             id="another-misspelt-key-hides-no-shadow",
         ),
         pytest.param(
+            "routes:\n- name: a\n  auth_methods: [bearer]\n",
+            [
+                (
+                    "AUDIENCE_REQUIRED (see routes.a.auth_methods (line 3)): it is required for "
+                    "the method bearer; or take tokens made for any API with "
+                    "INSECURE_ACCEPT_ANY_AUDIENCE=true"
+                )
+            ],
+            id="what-asks-for-a-setting-that-nobody-says",
+        ),
+        pytest.param(
             "routes: {name: a}",
             ["routes (line 1): write a list, each route after a dash"],
             id="no-list",
