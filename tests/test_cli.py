@@ -28,12 +28,29 @@ class Command:
 
     def __init__(self, process):
         self._process = process
+        self._out = self._err = ""
         self.pid = process.pid
 
     async def ended(self):
         """Return exit status, standard output and standard error."""
         out, err = await self._process.communicate()
-        return self._process.returncode, out.decode(), err.decode()
+        return self._process.returncode, self._out + out.decode(), self._err + err.decode()
+
+    async def prints(self, text):
+        """Wait until a line of standard output holds this text."""
+        while text not in self._out:
+            self._out += await self._line(self._process.stdout)
+
+    async def says(self, text):
+        """Wait until a line of standard error holds this text."""
+        while text not in self._err:
+            self._err += await self._line(self._process.stderr)
+
+    async def _line(self, stream):
+        async with asyncio.timeout(60):
+            line = await stream.readline()
+        assert line, "the process has ended"
+        return line.decode()
 
     def send(self, number):
         """Send a signal."""
@@ -116,7 +133,7 @@ async def test_second_signal_ends_a_drain(provider, upstream):
         await caller.write(request("GET", "/", [basic("john", "doe")]))
         await provider.token_called(1)
         gateway.send(signal.SIGINT)
-        await asyncio.sleep(0.2)
+        await gateway.says("draining")
         gateway.send(signal.SIGINT)
         status, _, err = await gateway.ended()
 
@@ -311,7 +328,7 @@ async def test_hung_up_callers_have_a_line(provider, upstream):
         await caller.write(request("GET", "/", [basic("john", "doe")]))
         await provider.token_called(1)
         caller.reset()
-    await asyncio.sleep(0.2)
+    await gateway.prints('"status":499')
     provider.gate.set()
     await until(lambda: len(provider.token_calls) == 1)
     gateway.send(signal.SIGTERM)
