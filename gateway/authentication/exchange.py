@@ -87,7 +87,9 @@ class ExchangeAuthenticator:
         MEMORY_MISS.inc()
         older = deriver.older_keys(mode, credentials.identifier, credentials.secret, found.copied)
         exchange = Exchange(key, older, mode, credentials, found.copied, self._address_of(head))
-        return await self._obtain(exchange, found)
+        authentication = await self._obtain(exchange, found)
+        self._know(head, key)
+        return authentication
 
     def _recall(self, head: RequestHead) -> Authentication | None:
         """Return who is calling if this very field value was taken before and is still kept.

@@ -5,6 +5,7 @@ Rule: what is refused raises ``InvalidTokenError``; nothing is mended.
 
 from __future__ import annotations
 
+from sys import intern
 from typing import TYPE_CHECKING, Any
 
 from gateway.oauth.jws import InvalidTokenError
@@ -13,15 +14,29 @@ from gateway.oauth.strict_json import StrictJSONError, is_number, read_object
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_ALIKE = frozenset({"acr", "azp", "client_id", "iss", "scope", "typ"})
 MAX_LIFETIME = 315_360_000  # ten years: an ``exp`` beyond is a mistake, not a date
 
 
 def read_payload(payload: bytes) -> dict[str, Any]:
     """Read the claims set, an object with unique members (RFC 7519 §4)."""
     try:
-        return read_object(payload)
+        raw = read_object(payload)
     except StrictJSONError as exc:
         raise InvalidTokenError(f"the claims are refused: {exc}") from exc
+    _share(raw)
+    return raw
+
+
+def _share(raw: dict[str, Any]) -> None:
+    """Keep once what many tokens say alike: who issued them, to whom, and members of lists."""
+    for name, value in raw.items():
+        if isinstance(value, dict):
+            _share(value)
+        elif isinstance(value, list):
+            raw[name] = [intern(one) if isinstance(one, str) else one for one in value]
+        elif name in _ALIKE and isinstance(value, str):
+            raw[name] = intern(value)
 
 
 def require_issuer(raw: Mapping[str, Any], issuer: str) -> str:

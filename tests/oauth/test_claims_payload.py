@@ -104,3 +104,19 @@ def test_any_claim_value_is_read_or_refused(name, value):
         return
     assert claims.iss == ISSUER
     assert isinstance(claims.sub, str)
+
+
+def test_what_tokens_say_alike():
+    """What many tokens say alike is kept once, and says what it said."""
+    said = good_claims(
+        scope="openid profile", realm_access={"roles": ["user", "auditor"]}, note=["user", 1, None]
+    )
+
+    one, other = verify_claims(said), verify_claims({**said, "sub": "somebody else"})
+
+    assert said == one.raw
+    assert one.raw["iss"] is other.raw["iss"]
+    assert one.raw["scope"] is other.raw["scope"]
+    roles, others = (each.raw["realm_access"]["roles"] for each in (one, other))
+    assert [id(role) for role in roles] == [id(role) for role in others]
+    assert one.raw["note"][0] is roles[0]
