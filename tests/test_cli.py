@@ -260,6 +260,20 @@ async def test_address_in_use(provider, upstream, name):
     assert f"{name}: 127.0.0.1:{environ[name]} cannot be listened on" in err
 
 
+@pytest.mark.parametrize("name", ["HOST", "ADMIN_HOST"])
+@pytest.mark.parametrize(
+    "host", [pytest.param("192.0.2.1", id="of-others"), pytest.param("a..b", id="no-name")]
+)
+async def test_address_of_nobody_here(provider, upstream, name, host):
+    """An address that is not this machine's is status 2, and the setting of the host is named."""
+    environ = settings(provider, upstream, **{name: host})
+
+    status, _, err = await (await command("run", **environ)).ended()
+
+    assert status == 2
+    assert f"{name}: {host}:" in err
+
+
 async def test_pure_python_parser_is_refused(provider, upstream):
     """S5: without aiohttp's C parser the gateway does not start."""
     environ = settings(provider, upstream, AIOHTTP_NO_EXTENSIONS="1")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import errno
 import socket
 import struct
 import sys
@@ -61,7 +62,12 @@ def bind(name: str, host: str, port: int, *, copies: int = 1) -> tuple[Sockets, 
 
 
 def cannot_listen(name: str, host: str, port: int, exc: OSError) -> ConfigurationError:
-    """Return what the operator is told about an address that cannot be listened on."""
+    """Return what the operator is told about an address that cannot be listened on.
+
+    ``name`` is the setting of its port; where the host is wrong, that of the host is told.
+    """
+    if isinstance(exc, socket.gaierror) or exc.errno == errno.EADDRNOTAVAIL:
+        name = name.replace("PORT", "HOST")
     return ConfigurationError(f"{name}: {host}:{port} cannot be listened on ({exc.strerror})")
 
 
@@ -198,7 +204,10 @@ def _bind_all(host: str, port: int, *, shared: bool) -> Sockets:
 
 
 def _addresses(host: str, port: int) -> list[tuple[int, Any]]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except UnicodeError:  # Python's own, before anybody is asked
+        raise socket.gaierror(socket.EAI_NONAME, "no host has such a name") from None
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
 
