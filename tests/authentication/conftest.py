@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from tests.authentication.attempting import Clock, limiter_in
 from tests.authentication.replica import Replica
 from tests.token_cache.conftest import shared_redis, start_redis
 from tests.token_cache.topologies import ask
@@ -29,3 +30,15 @@ async def replica(provider):
             return await stack.enter_async_context(Replica(provider, redis_url, **options))
 
         yield start
+
+
+@pytest.fixture
+def clock():
+    """Return a time the test controls."""
+    return Clock()
+
+
+@pytest.fixture
+def limiter(clock):
+    """Return a limiter in that time."""
+    return limiter_in(clock)
