@@ -39,30 +39,47 @@ class Names:
         ]
 
 
+def bound(stack):
+    """Return sockets bound to one port of SILENT, GOOD and OTHER: nobody else can listen there."""
+    while True:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
+        try:
+            sockets[0].bind((SILENT, 0))
+            for each, address in zip(sockets[1:], (GOOD, OTHER), strict=True):
+                each.bind((address, sockets[0].getsockname()[1]))
+        except OSError:
+            continue  # somebody has that port at another address
+        return sockets
+
+
 @pytest.fixture
-def port():
-    """Return a port at which SILENT takes no connections and drops what is sent to it."""
+def sockets():
+    """Return the sockets, of which the one of SILENT takes no connections and refuses none."""
     with ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind((SILENT, 0))
-        listener.listen(0)
+        silent, good, other = bound(stack)
+        silent.listen(0)
         for _ in range(MOST_WAITING):
             filling = stack.enter_context(socket.socket())
             filling.settimeout(0.2)
             try:
-                filling.connect(listener.getsockname())
+                filling.connect(silent.getsockname())
             except TimeoutError:
                 break
         else:
             pytest.fail("the queue of a listener does not fill up")
-        yield listener.getsockname()[1]
+        yield silent, good, other
 
 
 @pytest.fixture
-def good(port):
+def port(sockets):
+    """Return the port of all three."""
+    return sockets[0].getsockname()[1]
+
+
+@pytest.fixture
+def good(sockets):
     """Listen at GOOD; without being accepted, connections are made there all the same."""
-    with socket.create_server((GOOD, port)) as listener:
-        yield listener
+    sockets[1].listen()
 
 
 def pool_of(port, resolve, **how):

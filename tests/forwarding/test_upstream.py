@@ -106,3 +106,39 @@ async def test_cancelled_connect_and_read(forwarder, upstream):
     with pytest.raises(asyncio.CancelledError):
         await task
     await until(lambda: upstream.open_connections == 0)
+
+
+async def test_early_answer_ends_the_connection(forwarder, upstream):
+    """P19, P20: behind an answer that came before the end of the body, nothing is sent."""
+    upstream.answer_next(response(200, b"enough"), before_body=True)
+
+    class Waiting:
+        async def next_part(self):
+            await asyncio.Event().wait()
+
+    place = read_upstream(upstream.url)
+    answer = await forwarder.forward(place, "POST", POST, Waiting())
+    assert b"enough" == await answer.read()
+    answer.close()
+
+    assert forwarder._pool(place).find() is None
+    await until(lambda: upstream.open_connections == 0)
+
+
+async def test_answer_before_the_whole_request_is_taken(forwarder, upstream):
+    """P19, P20: an upstream that answers before it has taken the request is not asked again."""
+    taken = asyncio.Event()
+
+    async def answer_first(_reader, writer, _request):
+        writer.transport.pause_reading()
+        writer.write(response(200, b"enough"))
+        await taken.wait()
+
+    upstream.answer_next(answer_first, before_body=True)
+    place = read_upstream(upstream.url)
+    answer = await forwarder.forward(place, "POST", POST + bytes(50_000_000))
+    assert b"enough" == await answer.read()
+    answer.close()
+
+    assert forwarder._pool(place).find() is None
+    taken.set()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tests.fakes.caller import basic, request
@@ -88,3 +90,23 @@ async def test_upstream_by_its_name(start_gateway, call, upstream):
         seen.status,
         upstream.requests[0].values(b"host"),
     )
+
+
+@pytest.mark.parametrize("times", [1, 2], ids=["new_connection", "kept_connection"])
+async def test_body_later_than_the_time_for_the_head(start_gateway, call, upstream, times):
+    """F17: UPSTREAM_TIMEOUT is for the head; a body may take longer, as events do."""
+    gateway = await start_gateway(UPSTREAM_TIMEOUT="0.3")
+    caller = await call(gateway)
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
+    for _ in range(times - 1):
+        assert 200 == (await caller.send(GET)).status
+
+    async def answer(_reader, writer, _request):
+        writer.write(head)
+        await asyncio.sleep(0.7)
+        writer.write(b"hello")
+
+    upstream.answer_next(answer)
+    seen = await caller.send(GET)
+
+    assert (200, b"hello", False) == (seen.status, seen.body, seen.truncated)
