@@ -1,8 +1,8 @@
 """``python -m tests.benchmarks.slow_callers``: what thousands of slow callers cost everybody else.
 
-Measures requests a second of a few quick callers, alone and beside the slow ones, and prints the
-ratio. The slow ones send a head byte by byte, or nothing at all, or a body byte by byte, and come
-again when they are ended.
+Sends requests at a fixed rate, alone and beside the slow ones, and prints the ratios. The slow ones
+send a head byte by byte, or nothing at all, or a body byte by byte, and come again when they are
+ended.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 JOHN = ("Authorization", CREDENTIAL)
 GET = request("GET", "/", [JOHN])
 BODY = request("POST", "/upload", [JOHN, ("Content-Length", "1000000")]) + b"x" * 1_000_000
-QUICK = 16
+TURNS = 20  # a second, in each of which a part of them sends a byte
+RATE = 2_000  # requests a second of everybody else
 
 
 class Dripping(asyncio.Protocol):
@@ -56,8 +57,11 @@ class Dripping(asyncio.Protocol):
         self.open = False
 
     def drip(self) -> None:
-        """Send one more byte."""
-        if self.open and self.transport is not None and self.sent < len(self.data):
+        """Send one more byte; the first time the whole head, where it is the body that is slow."""
+        if self.open and self.transport is not None and self.data is BODY and not self.sent:
+            self.sent = BODY.index(b"\r\n\r\n") + 4
+            self.transport.write(BODY[: self.sent])
+        elif self.open and self.transport is not None and self.sent < len(self.data):
             self.transport.write(self.data[self.sent : self.sent + 1])
             self.sent += 1
 
@@ -82,19 +86,37 @@ async def be_slow(port: int, count: int) -> None:
             if number % 100 == 0:
                 await asyncio.sleep(0)
         say("all are connected")
-        for each in slow:
-            if each is not None:
-                if each.data is BODY and not each.sent and each.open and each.transport:
-                    each.sent = BODY.index(b"\r\n\r\n") + 4
-                    each.transport.write(BODY[: each.sent])
-                each.drip()
-        await asyncio.sleep(1)
+        for turn in range(TURNS):
+            for each in slow[turn::TURNS]:
+                if each is not None:
+                    each.drip()
+            await asyncio.sleep(1 / TURNS)
     say(str(ended))
 
 
 def say(text: str) -> None:
     """Print at once."""
     print(text, flush=True)  # noqa: T201 - what a program on the command line is for
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What became of the traffic beside slow callers, as parts of what it was without them.
+
+    ``share`` is what they alone take of the gateway's core.
+    """
+
+    rate: float
+    p50: float
+    p99: float
+    share: float
+
+    def __str__(self) -> str:
+        """Write it for a reader."""
+        return (
+            f"{self.rate:.3f} of the rate, {self.p50:.2f} of p50, {self.p99:.2f} of p99; "
+            f"they alone take {self.share:.1%} of the gateway's core"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +155,9 @@ def measure(count: int, seconds: int, rounds: int) -> None:
     ):
         loader, slow = Loader(cores), Slow(count, cores.load)
         loader.saturate(gateway.target, 2)
-        compared = [compare(gateway, loader, slow, seconds) for _ in range(rounds)]
-    rates, costs = (statistics.median(each) for each in zip(*compared, strict=True))
-    say(f"median of {rounds} rounds: {rates:.3f} of the rate, {costs:.3f} of the CPU a request")
+        found = [compare(gateway, loader, slow, seconds) for _ in range(rounds)]
+    middle = Beside(*map(statistics.median, zip(*map(astuple, found), strict=True)))
+    say(f"{RATE} requests a second beside {count} slow callers, median of {rounds}: {middle}")
 
 
 def on_processor(pid: int) -> float:
@@ -143,25 +165,23 @@ def on_processor(pid: int) -> float:
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
-def compare(gateway: Running, loader: Loader, slow: Slow, seconds: int) -> tuple[float, float]:
-    """Return rate and CPU per request beside slow callers as parts of those without."""
+def compare(gateway: Running, loader: Loader, slow: Slow, seconds: int) -> Beside:
+    """Send the same traffic alone and beside slow callers."""
     pid, target = gateway.child.pid, gateway.target
-    before = loader.saturate(target, seconds, QUICK)
+    alone = loader.pace(target, seconds, RATE)
     with slow.beside(gateway.port):
         began, spent = time.monotonic(), on_processor(pid)
         time.sleep(seconds)
         share = (on_processor(pid) - spent) / (time.monotonic() - began)
-        beside = loader.saturate(target, seconds, QUICK)
-    time.sleep(1)
-    after = loader.saturate(target, seconds, QUICK)
-    alone = statistics.mean(each.load.per_second for each in (before, after))
-    rate = beside.load.per_second / alone
-    say(
-        f"{before.load.per_second:.0f}/s alone, {beside.load.per_second:.0f}/s beside "
-        f"{slow.count} slow callers, {after.load.per_second:.0f}/s after them: {rate:.3f}; "
-        f"by themselves these take {share:.1%} of the gateway's core"
+        beside = loader.pace(target, seconds, RATE)
+    found = Beside(
+        beside.load.per_second / alone.load.per_second,
+        beside.load.p50 / alone.load.p50,
+        beside.load.p99 / alone.load.p99,
+        share,
     )
-    return rate, beside.cpu_us / statistics.mean((before.cpu_us, after.cpu_us))
+    say(f"  p50 {alone.load.p50:.0f} µs alone, {beside.load.p50:.0f} µs beside: {found}")
+    return found
 
 
 if __name__ == "__main__":
