@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from gateway.settings.sources import Found
 
 M = TypeVar("M", bound=BaseModel)
+
+_SUBJECT: Final = re.compile(r"^\w+ should")  # Pydantic's: Input, String, Tuple, Value
 
 # The settings involved, the first of which is named, and what is wrong with them together.
 Conflict = tuple[tuple[str, ...], str]
@@ -20,7 +23,10 @@ _FIXES: Final = {
     "float_parsing": "write a number",
     "int_from_float": "write a whole number",
     "int_parsing": "write a whole number",
+    "string_pattern_mismatch": "write it without spaces and control characters",
     "string_type": "write one value",
+    "string_unicode": "write it in UTF-8",
+    "too_short": "write at least one value, or leave it out",
 }
 
 
@@ -37,7 +43,7 @@ def validated(model: type[M], found: Found, failed: set[str]) -> tuple[M, list[s
         for error in exc.errors(include_url=False, include_context=False, include_input=False):
             name = str(error["loc"][0])
             message = _FIXES.get(error["type"]) or error["msg"].removeprefix("Value error, ")
-            message = message.replace("Input should be", "it must be", 1)
+            message = _SUBJECT.sub("it must", message)
             problems.setdefault(name, f"{found.names[name]}: {message}")
     failed.update(problems)
     for name in problems:

@@ -112,6 +112,33 @@ def test_wrong_value(name: str, text: str) -> None:
     """A wrong value is one problem, named as it was written, and not quoted."""
     [problem] = problems({**GOOD, "CACHE_SECRET": NEW, name: text})
     assert problem.startswith(f"{name}: ")
+    assert "should" not in problem, "Pydantic's own words: say in validation.py what helps"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fix"),
+    [
+        pytest.param("WEBSOCKETS", "maybe", "write true or false", id="switch"),
+        pytest.param("LEEWAY", "ten", "write a number", id="number"),
+        pytest.param("PORT", "8080.5", "write a whole number", id="whole-number"),
+        pytest.param("PORT", "65536", "it must be less than or equal to 65535", id="bound"),
+        pytest.param("LOG_FORMAT", "xml", "it must be 'json' or 'text'", id="one-of"),
+        pytest.param("HOST", "a b", "write it without spaces and control", id="spaces"),
+        pytest.param("AUTH_METHODS", ",", "write at least one value", id="none"),
+        pytest.param("PASSWORD_PARAM_TYPE", ",", "write at least one value", id="no-place"),
+        pytest.param(
+            "PASSWORD_PARAM_TYPE",
+            "body,body,body,body",
+            "it must have at most 3 items",
+            id="too-many",
+        ),
+        pytest.param("LOG_LEVEL", "\ud800", "write it in UTF-8", id="not-utf-8"),
+    ],
+)
+def test_wrong_value_has_a_fix(name: str, text: str, fix: str) -> None:
+    """A problem says what to write."""
+    [problem] = problems({**GOOD, name: text})
+    assert problem.startswith(f"{name}: {fix}")
 
 
 @pytest.mark.parametrize(
