@@ -1,39 +1,85 @@
-"""Writes that wait for the end of a turn."""
+"""Writes that wait for those who are ready with them."""
 
 from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from gateway.outbox import Outbox
 from tests.fakes.waiting import until
 
 
-async def test_order():
-    """What waits is written in its order, after the tasks that were ready, and once."""
+@pytest.fixture
+async def outbox():
+    """Return an outbox of the running loop."""
+    return Outbox(asyncio.get_running_loop())
+
+
+async def test_alone(outbox):
+    """Who is ready alone writes at once."""
     seen = []
+    outbox.expect()
+    outbox.resume()
 
-    async def ready():
-        seen.append("task")
+    outbox.add(lambda: seen.append("written"))
 
-    outbox = Outbox(asyncio.get_running_loop())
-    task = asyncio.create_task(ready())
+    assert ["written"] == seen
+
+
+async def test_last_writes_for_all(outbox):
+    """Of those who are ready together the last one writes what all have to write, in order."""
+    seen = []
+    for _ in range(3):
+        outbox.expect()
+
     for number in range(3):
+        assert [] == seen
+        outbox.resume()
         outbox.add(lambda number=number: seen.append(number))
-    assert seen == []
-    await until(lambda: len(seen) == 4)
-    await task
-    outbox.add(lambda: seen.append("later"))
-    await until(lambda: len(seen) == 5)
 
-    assert ["task", 0, 1, 2, "later"] == seen
+    assert [0, 1, 2] == seen
 
 
-async def test_failing_write():
+async def test_last_has_nothing_to_write(outbox):
+    """What waits is written when the turn is over, once, whatever became of the others."""
+    seen = []
+    for _ in range(3):
+        outbox.expect()
+    outbox.resume()
+    outbox.add(lambda: seen.append("first"))
+    outbox.resume()
+    outbox.add(lambda: seen.append("second"))
+
+    await until(lambda: seen)
+    await asyncio.sleep(0)
+
+    assert ["first", "second"] == seen
+
+
+async def test_more_resumed_than_expected(outbox):
+    """One that was not counted changes nothing for the next turn."""
+    seen = []
+    outbox.resume()
+    outbox.expect()
+    outbox.expect()
+    outbox.resume()
+
+    outbox.add(lambda: seen.append("first"))
+    assert [] == seen
+    outbox.resume()
+    outbox.add(lambda: seen.append("second"))
+
+    assert ["first", "second"] == seen
+
+
+async def test_failing_write(outbox):
     """A write that fails takes nothing from the others."""
     seen, failed = [], []
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _loop, context: failed.append(context["exception"]))
-    outbox = Outbox(loop)
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _loop, context: failed.append(context["exception"])
+    )
+    outbox.expect()
 
     outbox.add(lambda: 1 / 0)
     outbox.add(lambda: seen.append("written"))

@@ -37,6 +37,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._clock: asyncio.TimerHandle | None = None
         self._due: float | None = None  # when the head of the response has to be there
         self._in_use = False
+        self._outbox: Outbox | None = None
         self._unsent: bytes | None = None  # the request, as long as nothing of it is written
         self._sending = False
         self._reading_paused = False
@@ -88,6 +89,8 @@ class UpstreamConnection(asyncio.Protocol):
         wake = self._wake
         if wake is not None and not wake.done():
             wake.set_result(None)
+            if self._outbox is not None:
+                self._outbox.expect()
 
     def pause_writing(self) -> None:
         """Remember that the upstream reads slowly."""
@@ -133,6 +136,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._in_use = True
         self._sending = more
         self._reader.begin(method)
+        self._outbox = outbox
         if outbox is not None:
             self._unsent = data
             outbox.add(self._send)
@@ -185,6 +189,8 @@ class UpstreamConnection(asyncio.Protocol):
                 await self._wake
             finally:
                 self._wake = None
+                if self._outbox is not None:
+                    self._outbox.resume()
         self._due = None
         return reader.head
 

@@ -91,7 +91,7 @@ class Forwarder:
         self._limits = limits
         self._connect_timeout = connect_timeout
         self._loop = asyncio.get_running_loop()
-        self._outbox = Outbox(self._loop)
+        self.outbox = Outbox(self._loop)
         # By identity: to hash one takes a microsecond. Who is in here lives at least as long.
         self._pools: dict[int, tuple[UpstreamPool, Upstream]] = {}
         self._by_way: dict[tuple[object, ...], UpstreamPool] = {}
@@ -112,7 +112,7 @@ class Forwarder:
         """
         pool = self._pool(upstream)
         timeout = upstream.timeout or self._timeout
-        outbox = self._outbox if body is None else None
+        outbox = self.outbox if body is None else None
         connection = pool.find(look=outbox is None)
         if connection is None:
             connection, outbox = await pool.connect(), None

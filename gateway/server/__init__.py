@@ -27,7 +27,6 @@ from gateway.forwarding.chunks import LAST_CHUNK, write_chunk
 from gateway.forwarding.cutting import reset
 from gateway.forwarding.upgrade import read_handshake
 from gateway.logs import AccessEntry, access_is_written, write_access
-from gateway.outbox import Outbox
 from gateway.request import RequestHead, read_head
 from gateway.server.answers import write_error, write_options
 from gateway.server.body import CallersBody
@@ -103,7 +102,6 @@ class ProxyServer(web.Server):
         self._trusted = trusted
         self._tunnels = tunnels
         self._draining = False
-        self._outbox = Outbox(asyncio.get_running_loop())
         self._door = Door(limits.connections, trusted.trusts)
         patience = limits.patience
         self._watch = Watch(patience, self._watched)
@@ -115,7 +113,7 @@ class ProxyServer(web.Server):
         return ProxyProtocol(
             self,
             door=self._door,
-            outbox=self._outbox,
+            outbox=self._forwarder.outbox,
             max_field_size=self._limits.max_header_bytes,
         )
 

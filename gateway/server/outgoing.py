@@ -1,4 +1,4 @@
-"""What is written to a caller: an answer that is complete waits for the end of the loop's turn.
+"""What is written to a caller: a complete answer waits for the others of its turn.
 
 Rule: whatever else is written to the connection, or ends it, writes what waits first.
 """
@@ -24,6 +24,13 @@ class OutgoingProtocol(RequestHandler):
         super().__init__(manager, **how)
         self._outbox = outbox
         self._unsent: bytes | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Read bytes; a request that is there makes the connection's task ready."""
+        waiter = self._waiter
+        super().data_received(data)
+        if waiter is not None and waiter.done():
+            self._outbox.expect()
 
     @property
     def unsent(self) -> bool:

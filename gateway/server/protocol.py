@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -103,6 +104,7 @@ class ProxyProtocol(ChunkedProtocol):
                     await self._waiter
                 finally:
                     self._waiter = None
+                    self._outbox.resume()
             self.flush()
             message, body = self._messages.popleft()
             self._let_more_arrive()
@@ -163,12 +165,10 @@ class ProxyProtocol(ChunkedProtocol):
         """Read what is left of a body nobody wanted, for a while: a reset could eat the answer."""
         # Who sent the body on has been told to stop, and does so now: only one may read it.
         await asyncio.sleep(0)
-        try:
+        with suppress(TimeoutError, HttpProcessingError, RequestPayloadError, OSError):
             async with asyncio.timeout(self._lingering_time):
                 while not body.is_eof() and self._lingering_time:
                     await body.readany()
-        except (TimeoutError, HttpProcessingError, RequestPayloadError, OSError):
-            pass
         if not body.is_eof():
             self.close()
             body.set_exception(PayloadAccessError())

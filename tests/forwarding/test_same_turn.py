@@ -68,6 +68,7 @@ class Site:
         first = self.begin()
         peer = await self.accept()
         assert b"first" == await self.answer(peer, first, b"first")
+        self.forwarder.outbox.expect()  # somebody else is ready, so that the request waits
         second = self.begin()
         await asyncio.sleep(0)
         (pool,) = self.forwarder._by_way.values()
