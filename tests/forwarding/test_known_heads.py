@@ -123,3 +123,9 @@ def test_heads_that_never_come_again():
         data = response(b"X-Number: %d" % number)
         assert read(ResponseReader(), data) == read(reader, data)
     assert read(ResponseReader(), data) == read(reader, data)
+
+
+def test_cookies_are_not_kept():
+    """The head of a response that sets a cookie is forgotten with the response."""
+    assert knowing()._known is not None
+    assert knowing(response(b"Set-Cookie: a=b"))._known is None

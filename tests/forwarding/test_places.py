@@ -149,7 +149,19 @@ async def test_tunnels_take_no_places(pool_of, upstream):
     for each in tunnels[:2]:
         each.abort()
         pool.release(each)
+    assert pool._apart == {tunnels[2]}
+    assert pool.busy
     pool.close()
 
     await until(lambda: upstream.open_connections == 0)
     assert 4 == upstream.connections
+
+
+async def test_place_of_a_connection_that_was_not_made(upstream, pool_of):
+    """R8: who waits while a connection is being made is told at once that none can be."""
+    await upstream.down()
+    pool = pool_of(limits=PoolLimits(connections=1), connect_timeout=60)
+
+    ends = await asyncio.gather(*(pool.connect() for _ in range(3)), return_exceptions=True)
+
+    assert [UpstreamError] * 3 == [type(each) for each in ends]

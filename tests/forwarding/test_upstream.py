@@ -7,9 +7,10 @@ import asyncio
 import pytest
 
 from gateway.errors import UpstreamError, UpstreamTimeoutError
+from gateway.forwarding.pool import PoolLimits
 from gateway.forwarding.upstream import Forwarder
 from gateway.routing import read_upstream
-from tests.fakes.upstream_answers import response, silence
+from tests.fakes.upstream_answers import cut, response, silence
 from tests.fakes.waiting import until
 from tests.forwarding.exchanging import HEAD
 
@@ -142,3 +143,52 @@ async def test_answer_before_the_whole_request_is_taken(forwarder, upstream):
 
     assert forwarder._pool(place).find() is None
     taken.set()
+
+
+async def test_failed_requests_leave_their_places(upstream):
+    """R8: a request that gets no answer, or that its caller has left, gives its place back."""
+    forwarder = Forwarder(timeout=20, connect_timeout=20, limits=PoolLimits(connections=1))
+    place = read_upstream(upstream.url)
+    for _ in range(2):
+        upstream.answer_next(cut(b""))
+        with pytest.raises(UpstreamError, match="closed"):
+            await forwarder.forward(place, "GET", HEAD)
+    upstream.answer_next(silence())
+    left = asyncio.create_task(forwarder.forward(place, "GET", HEAD))
+    await until(lambda: len(upstream.requests) == 3)
+    left.cancel()
+
+    answer = await forwarder.forward(place, "GET", HEAD)
+
+    assert 200 == answer.head.status
+    answer.close()
+    forwarder.close()
+
+
+async def test_connection_of_an_upload_is_kept(forwarder, upstream):
+    """P20: behind a body that was sent in pieces and to its end, the connection is used again."""
+    place = read_upstream(upstream.url)
+    data = b"POST / HTTP/1.1\r\nHost: upstream.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+    for _ in range(3):
+        parts = Parts(b"hel", b"lo")
+        answer = await forwarder.forward(place, "POST", data, parts, chunked=True)
+        while await answer.read():
+            pass
+        answer.close()
+
+    assert [b"hello"] * 3 == [each.body for each in upstream.requests]
+    assert 1 == upstream.connections
+
+
+async def test_silence_behind_an_upload(forwarder, upstream):
+    """F17: an upstream that has been sent a body in pieces has as long for the head as any."""
+    upstream.answer_next(silence())
+    data = b"POST / HTTP/1.1\r\nHost: upstream.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    with pytest.raises(UpstreamTimeoutError, match="answer"):
+        await asyncio.wait_for(
+            forwarder.forward(
+                read_upstream(upstream.url), "POST", data, Parts(b"hello"), chunked=True
+            ),
+            20,
+        )

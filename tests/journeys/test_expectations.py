@@ -8,6 +8,7 @@ from tests.fakes.caller import basic, request
 from tests.fakes.waiting import until
 
 JOHN = basic("john", "doe")
+LENGTH = ("Content-Length", "5")
 
 
 @pytest.mark.parametrize("token", ["websocket", "h2c", "WebSocket", "tcp", "foo"])
@@ -104,6 +105,20 @@ async def test_expect_of_http_1_0(gateway, call, upstream):
     await caller.write(data.replace(b"HTTP/1.1", b"HTTP/1.0"))
     await until(lambda: upstream.requests)
     await caller.write(b"hello")
+    seen = await caller.read()
+
+    assert ((), 200) == (seen.interim, seen.status)
+
+
+async def test_one_continue_for_a_body_in_pieces(gateway, call, upstream):
+    """P18: 100 comes once, however many pieces the body comes in."""
+    caller = await call(gateway)
+    await caller.write(request("POST", "/", [JOHN, ("Expect", "100-continue"), LENGTH]))
+    assert b"HTTP/1.1 100 Continue\r\n\r\n" == await caller.read_some()
+
+    for sent in range(5):
+        await caller.write(b"h")
+        await until(lambda sent=sent: upstream.requests[0].body_length == sent + 1)
     seen = await caller.read()
 
     assert ((), 200) == (seen.interim, seen.status)
