@@ -15,6 +15,7 @@ from gateway.doctor.exchanges import probe_token_exchange
 from gateway.doctor.findings import Finding, Severity
 from gateway.doctor.guessing import probe_guessing
 from gateway.doctor.id_tokens import probe_id_tokens
+from gateway.doctor.introspections import probe_introspection
 from gateway.doctor.logins import (
     probe_client_credentials,
     probe_password,
@@ -42,6 +43,7 @@ _OF_PROVIDER = (
     probe_client_credentials,
     probe_refresh_token,
     probe_tokens,
+    probe_introspection,
     probe_guessing,
 )
 _OF_ROUTE = (probe_user_info, probe_rules, probe_id_tokens, probe_token_exchange)

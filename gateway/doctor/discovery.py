@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -93,7 +94,7 @@ def _not_there(url: str, answer: Answer) -> Finding:
 def _document(patient: Patient, answer: Answer) -> Finding:
     settings = patient.settings
     try:
-        patient.metadata = read_metadata(
+        metadata = read_metadata(
             answer.body,
             settings.issuer,
             insecure_allow_http=settings.insecure_allow_http_issuer,
@@ -108,7 +109,12 @@ def _document(patient: Patient, answer: Answer) -> Finding:
                 "or Realm settings > Frontend URL.",
             )
         return failure(str(exc), "List hosts that are right in IDP_ENDPOINT_HOSTS.")
-    return fine(f"the provider {patient.metadata.issuer} is discovered")
+    patient.metadata = replace(
+        metadata,
+        introspection_endpoint=settings.introspection_endpoint or metadata.introspection_endpoint,
+        userinfo_endpoint=settings.userinfo_endpoint or metadata.userinfo_endpoint,
+    )
+    return fine(f"the provider {metadata.issuer} is discovered")
 
 
 def _clock(patient: Patient, answer: Answer) -> Iterator[Finding]:

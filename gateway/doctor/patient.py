@@ -7,9 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gateway.app.exchange import token_request_plan
-from gateway.oauth.client_auth import write_token_request
+from gateway.errors import ProviderError
+from gateway.oauth.client_auth import write_client_request, write_token_request
 from gateway.oauth.grants import TokenExchangeGrant
-from gateway.oauth.introspection import read_user_info, user_info_headers
+from gateway.oauth.introspection import (
+    Introspection,
+    read_introspection,
+    read_user_info,
+    user_info_headers,
+)
 from gateway.oauth.tokens import TokenErrorResponse, read_token_response
 
 if TYPE_CHECKING:
@@ -61,17 +67,32 @@ class Patient:
         """Return the same, with the settings of another route that logs in in the same way."""
         return dataclasses.replace(self, settings=settings, claims=dict(self.claims))
 
-    @property
-    def user_info_endpoint(self) -> str:
-        """Where users are asked about: what the settings say, else the provider."""
-        named = None if self.metadata is None else self.metadata.userinfo_endpoint
-        return self.settings.userinfo_endpoint or named or ""
+    async def introspect(self, token: str) -> Mapping[str, Any] | None:
+        """Return what the provider tells about a token, None if that is not active."""
+        assert self.metadata is not None  # noqa: S101 - the probes before found it
+        request = write_client_request(
+            self.client,
+            "introspection_endpoint",
+            Introspection(token).form(),
+            metadata=self.metadata,
+            now=self.asked.now(),
+        )
+        answer = await self.transport.post(
+            request.url, request.headers, request.body, max_bytes=MAX_BYTES
+        )
+        return read_introspection(
+            status=answer.status,
+            content_type=answer.content_type,
+            body=answer.body,
+            retry_after=answer.retry_after,
+        )
 
     async def user_info(self, access_token: str) -> Mapping[str, Any] | TokenRefused:
         """Return what the userinfo endpoint says to a request like the gateway's own."""
-        answer = await self.transport.get(
-            self.user_info_endpoint, user_info_headers(access_token), max_bytes=MAX_BYTES
-        )
+        url = None if self.metadata is None else self.metadata.userinfo_endpoint
+        if url is None:
+            raise ProviderError("the provider names no userinfo_endpoint")
+        answer = await self.transport.get(url, user_info_headers(access_token), max_bytes=MAX_BYTES)
         return read_user_info(
             status=answer.status,
             content_type=answer.content_type,

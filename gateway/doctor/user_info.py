@@ -19,7 +19,7 @@ async def probe_user_info(patient: Patient) -> AsyncIterator[Finding]:
     """Yield whether the endpoint takes a user's token; what it adds is judged by the rules."""
     if patient.metadata is None or not patient.settings.search_user_info:
         return
-    if not patient.user_info_endpoint:
+    if patient.metadata.userinfo_endpoint is None:
         yield failure(
             "the provider names no userinfo_endpoint, and SEARCH_USER_INFO asks it",
             "Set USERINFO_ENDPOINT, or SEARCH_USER_INFO=false.",

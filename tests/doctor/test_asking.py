@@ -118,3 +118,37 @@ async def test_wrong_id_token(provider):
     [finding] = bad(await findings_of(provider, **USERS, UPSTREAM_ID_TOKEN_HEADER="X-Id"))
 
     assert finding.what.startswith("the ID token of password does not verify: aud")
+
+
+@pytest.mark.parametrize(
+    ("about", "rules", "words"),
+    [
+        pytest.param({}, {"CLAIMS_REQUIRED": "client_id=gateway"}, ["is opaque"], id="good"),
+        pytest.param({}, {"GROUPS_REQUIRED": "staff"}, ["is opaque", "no claim groups"], id="rule"),
+        pytest.param({"active": False}, {}, ["is opaque", "not active"], id="inactive"),
+        pytest.param({"iss": "https://x.example"}, {}, ["is opaque", "refused: iss"], id="issuer"),
+    ],
+)
+async def test_opaque_tokens(provider, about, rules, words):
+    """An opaque token is asked about, and judged by what the provider tells."""
+    provider.opaque, provider.about = True, about
+
+    found = bad(await findings_of(provider, **USERS, **rules))
+
+    assert len(words) == len(found)
+    assert all(word in each.what for word, each in zip(words, found, strict=True))
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_nobody_to_introspect_at(provider, named):
+    """Without an introspection endpoint callers' tokens cannot be asked about, unless it is set."""
+    provider.metadata = {"introspection_endpoint": REMOVED}
+    settings = {"AUTH_METHODS": "introspection", "AUDIENCE_REQUIRED": "api"}
+    if named:
+        settings["INTROSPECTION_ENDPOINT"] = f"{provider.issuer}/introspect"
+
+    found = await findings_of(provider, **settings)
+
+    assert named == ("the client may ask about tokens" in [each.what for _, each in found])
+    fixes = [each.fix for each in bad(found) if "INTROSPECTION_ENDPOINT" in each.fix]
+    assert len(fixes) == (not named)

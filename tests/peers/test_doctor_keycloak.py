@@ -333,6 +333,47 @@ def test_claims_that_are_there(keycloak, sound_realm):
     assert "the ID token of password verifies" in texts
 
 
+OWN_AUDIENCE = {
+    "name": "own",
+    "protocol": "openid-connect",
+    "protocolMapper": "oidc-audience-mapper",
+    "config": {"included.client.audience": "gateway", "access.token.claim": "true"},
+}
+
+
+def test_introspection(keycloak, sound_realm):
+    """Keycloak tells a client about tokens whose aud names it, and calls others not active."""
+    both = [*CLIENT["protocolMappers"], OWN_AUDIENCE]
+    told = make_realm(keycloak, client={"protocolMappers": both})
+    settings = {"AUTH_METHODS": "password,introspection"}
+
+    untold = bad(findings_of(environ_for(keycloak, sound_realm, **settings)))
+    found = findings_of(environ_for(keycloak, told, **settings))
+
+    assert [(Severity.FAILURE, True)] == [
+        (each[0], "not active" in each[1] and "audience mapper for gateway" in each[2])
+        for each in untold
+    ]
+    assert [] == bad(found)
+    assert "the provider tells about the access token of password" in [each.what for each in found]
+
+
+@pytest.mark.parametrize(
+    ("methods", "user"),
+    [
+        pytest.param("password,introspection", "", id="nobody"),
+        pytest.param("password,bearer,introspection", "john", id="JWTs-are-verified-here"),
+    ],
+)
+def test_introspection_without_a_token(keycloak, sound_realm, methods, user):
+    """Whether the client may ask shows without anybody's token too."""
+    environ = environ_for(keycloak, sound_realm, AUTH_METHODS=methods)
+
+    texts = [each.what for each in findings_of(environ, user=user) if not each.fix]
+
+    assert "the client may ask about tokens" in texts
+
+
 def test_routes_with_other_rules(keycloak, sound_realm, tmp_path):
     """Routes that log in in the same way cost one login; their rules are judged each."""
     admin = keycloak.admin(sound_realm)
