@@ -179,7 +179,7 @@ async def test_callers_token(start_gateway, server, provider):
 
 
 async def test_idle_timeout(start_gateway, server):
-    """P21: a silent connection is closed after WEBSOCKET_IDLE_TIMEOUT, one in use is not."""
+    """P21: a silent connection is closed after WEBSOCKET_IDLE_TIMEOUT."""
     gateway = await start_gateway(UPSTREAM_URL=server.url, WEBSOCKET_IDLE_TIMEOUT="1")
     before = metrics.TUNNELS_ENDED.labels("idle")._value.get()
     async with websocket(gateway.port) as socket:
@@ -188,3 +188,13 @@ async def test_idle_timeout(start_gateway, server):
         assert (WSMsgType.CLOSED, 1006) == (end.type, socket.close_code)
     await server.ended(1006)
     assert before + 1 == metrics.TUNNELS_ENDED.labels("idle")._value.get()
+
+
+async def test_idle_timeout_counts_from_the_last_byte(start_gateway, server):
+    """P21: a WebSocket on which something is said again and again is not idle."""
+    gateway = await start_gateway(UPSTREAM_URL=server.url, WEBSOCKET_IDLE_TIMEOUT="4")
+    async with websocket(gateway.port) as socket:
+        for _ in range(25):
+            await socket.send_str("still here")
+            assert "still here" == (await receive(socket)).data
+            await asyncio.sleep(0.2)
