@@ -7,6 +7,7 @@ every other that shares Redis; its answer, also a failure, is everybody's.
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.authentication import Source
@@ -17,10 +18,10 @@ from gateway.authentication.landing import (
     NOT_STORED,
     RETRY,
     STORED,
+    lead,
     read_failure,
-    write_failure,
 )
-from gateway.errors import GatewayError, InvalidCredentialsError, TooManyAttemptsError
+from gateway.errors import InvalidCredentialsError, TooManyAttemptsError
 from gateway.metrics import FLIGHTS_JOINED, NEGATIVE_HITS
 
 if TYPE_CHECKING:
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
     from gateway.authentication.entries import Entries, Entry
     from gateway.authentication.refusals import Refusals
     from gateway.authentication.token_requests import Exchange, TokenRequests
+    from gateway.errors import GatewayError
     from gateway.token_cache.ledger import Ticket
-    from gateway.token_cache.lock import Lease, SharedFlights
+    from gateway.token_cache.lock import SharedFlights
 
 _clock = time.monotonic
 _JOINED = FLIGHTS_JOINED.labels("replica")
@@ -100,7 +102,8 @@ class ColdPath:
         while True:
             lease = await shared.lead(exchange.key, ticket)
             if lease is not None:
-                return await self._lead(exchange, ticket, lease)
+                find = partial(self._find_stored, exchange, ticket)
+                return await lead(lease, find, partial(self._exchange, exchange))
             outcome = await shared.wait(exchange.key, ticket)
             if outcome in (None, RETRY):  # the leader is gone or gave up: take its place
                 continue
@@ -116,28 +119,6 @@ class ColdPath:
     async def _find_stored(self, exchange: Exchange, ticket: Ticket) -> tuple[Entry | None, Ticket]:
         keys = (exchange.key, *exchange.older_keys)
         return await self._entries.find_stored(keys, exchange.identifier, ticket, self._now())
-
-    async def _lead(self, exchange: Exchange, ticket: Ticket, lease: Lease) -> tuple[Entry, Source]:
-        """Exchange for every replica, and tell the others how it went."""
-        told = write_failure(GatewayError("the leader was stopped"))
-        try:
-            # Another leader may have landed between the look-up and the lease.
-            entry, ticket = await self._find_stored(exchange, ticket)
-            if entry is not None:
-                told = STORED
-                return entry, Source.REDIS
-            entry, stored = await self._exchange(exchange, ticket)
-            told = STORED if stored else NOT_STORED
-        except TooManyAttemptsError:
-            told = RETRY  # it is about the leader's caller, not about the credentials
-            raise
-        except GatewayError as error:
-            told = write_failure(error)
-            raise
-        else:
-            return entry, Source.PROVIDER
-        finally:
-            await lease.land(told)
 
     async def _exchange(self, exchange: Exchange, ticket: Ticket) -> tuple[Entry, bool]:
         """Ask the provider, once, under the limit of refused attempts.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gateway.authentication import Source
@@ -17,11 +18,10 @@ from gateway.authentication.landing import (
     NOT_STORED,
     RETRY,
     STORED,
+    lead,
     read_failure,
-    write_failure,
 )
 from gateway.errors import (
-    GatewayError,
     InvalidAccessTokenError,
     ProviderUnavailableError,
     TooManyAttemptsError,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from gateway.authentication.attempts import AttemptsLimiter
     from gateway.authentication.entries import Entries, Entry
+    from gateway.errors import GatewayError
     from gateway.token_cache.chains import RefreshChains
     from gateway.token_cache.ledger import Ticket
     from gateway.token_cache.lock import Lease, SharedFlights
@@ -116,7 +117,8 @@ class Redeemer:
             # No ticket: before a purge or after it, only one may spend the token.
             lease = await shared.lead(asked.turn)
             if lease is not None:
-                return await self._lead(asked, ticket, lease)
+                find = partial(self._find_as_leader, asked, ticket, lease)
+                return await lead(lease, find, partial(self._ask, asked))
             outcome = await shared.wait(asked.turn)
             entry, ticket = await self._find_stored(asked, ticket)
             if entry is not None:
@@ -128,29 +130,12 @@ class Redeemer:
                 _JOINED.inc()
                 raise self._told(asked, outcome)
 
-    async def _lead(self, asked: Redemption, ticket: Ticket, lease: Lease) -> tuple[Entry, Source]:
-        """Redeem for every replica, and tell the others how it went."""
-        told = write_failure(GatewayError("the leader was stopped"))
-        try:
-            if not lease.shared:
-                raise ProviderUnavailableError("Redis does not say who redeems the refresh token")
-            # Another leader may have landed between the look-up and the lease.
-            entry, ticket = await self._find_stored(asked, ticket)
-            if entry is not None:
-                told = STORED
-                return entry, Source.REDIS
-            entry, stored = await self._ask(asked, ticket)
-            told = STORED if stored else NOT_STORED
-        except TooManyAttemptsError:
-            told = RETRY  # it is about the leader's caller, not about the refresh token
-            raise
-        except GatewayError as error:
-            told = write_failure(error)
-            raise
-        else:
-            return entry, Source.PROVIDER
-        finally:
-            await lease.land(told)
+    async def _find_as_leader(
+        self, asked: Redemption, ticket: Ticket, lease: Lease
+    ) -> tuple[Entry | None, Ticket]:
+        if not lease.shared:
+            raise ProviderUnavailableError("Redis does not say who redeems the refresh token")
+        return await self._find_stored(asked, ticket)
 
     async def _find_stored(self, asked: Redemption, ticket: Ticket) -> tuple[Entry | None, Ticket]:
         return await self._entries.find_stored(asked.keys, "", ticket, self._now())

@@ -214,7 +214,7 @@ def read_response_head(
             framing = _CHUNKED
         elif kind is _CONNECTION:
             connection.append(value)
-    if dropped := _named_by_connection(connection) | _UNSAID.get(status, _NOTHING):
+    if dropped := _named_by_connection(connection) | _UNSAID.get(status, NOTHING):
         kept = [each for each in kept if each[0].lower() not in dropped]
     if method == "HEAD" or status in _WITHOUT_BODY:
         framing = _NONE
@@ -260,14 +260,13 @@ def _without(start: bytes, reserved: frozenset[bytes]) -> bytes:
 
 
 # Naming these in Connection takes nothing away: they frame the message or say what it is.
-_NOTHING: frozenset[bytes] = frozenset()
 _NEVER_NAMED = frozenset({b"content-length", b"host", b"date", b"set-cookie"})
 
 
 def _named_by_connection(values: Sequence[bytes] | None) -> frozenset[bytes]:
     """Return the field names the ``Connection`` fields name, lower-cased (RFC 9110 §7.6.1)."""
     if not values:
-        return _NOTHING
+        return NOTHING
     return _names_in(b",".join(values))
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from gateway.authentication import Source
 from gateway.authentication.attempts import AttemptLimits, AttemptsLimiter
-from gateway.authentication.landing import NOT_STORED, RETRY, STORED, write_failure
+from gateway.authentication.landing import NOT_STORED, RETRY, STORED, lead, write_failure
 from gateway.authentication.redemption import Kept, Redeemer, Redemption
 from gateway.errors import (
     InvalidAccessTokenError,
@@ -124,7 +125,8 @@ async def test_found_by_who_waited(replica, redeemer, provider, redis):
     provider.gate.set()
 
     assert [Source.PROVIDER, Source.REDIS] == [(await each)[1] for each in (leading, following)]
-    late = await follower._lead(ASKED, other.entries.ticket(""), await other.flights.lead(b"x"))
+    find = partial(follower._find_stored, ASKED, other.entries.ticket(""))
+    late = await lead(await other.flights.lead(b"x"), find, partial(follower._ask, ASKED))
     assert Source.REDIS == late[1]
     assert 1 == len(provider.token_calls)
 
