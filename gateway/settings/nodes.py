@@ -7,13 +7,14 @@ its line goes along, so that a problem can name it.
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
 Members = dict[str, str | list[str]]
 Value = str | list[str] | Members | list[Members]
@@ -25,6 +26,8 @@ MAPPINGS: Final = frozenset(
 )
 # The settings that are a list of mappings.
 LISTINGS: Final = frozenset({"consumers"})
+# What YAML's escapes can write, and neither a variable nor UTF-8 can hold.
+_NO_TEXT: Final = re.compile("[\0\ud800-\udfff]").search
 NULL: Final = "tag:yaml.org,2002:null"
 
 
@@ -85,6 +88,8 @@ def _take(section: Section, name: str, node: yaml.Node, problems: list[str]) -> 
         problems.append(f"{section.spell(name)}: {shown(twice)} is there twice; remove one")
     elif value is None or (isinstance(value, dict) and name not in MAPPINGS):
         problems.append(f"{section.spell(name)}: write one value or a list of values")
+    elif any(map(_NO_TEXT, _texts(value))):
+        problems.append(f"{section.spell(name)}: write it without NUL and surrogates like \\uD800")
     else:
         section.values[name] = value
 
@@ -128,6 +133,16 @@ def _read_flat(node: yaml.Node) -> str | list[str] | None:
         entries = [entry.value for entry in node.value if isinstance(entry, yaml.ScalarNode)]
         return entries if len(entries) == len(node.value) else None
     return None
+
+
+def _texts(value: Value) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+        return
+    if isinstance(value, dict):
+        yield from value
+    for entry in value.values() if isinstance(value, dict) else value:
+        yield from _texts(entry)
 
 
 def line_of(node: yaml.Node) -> int:

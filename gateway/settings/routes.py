@@ -106,7 +106,7 @@ def _misnamed(
     section: Section,
     providers: Mapping[str, _Provider],
 ) -> Iterable[str]:
-    if "name" not in section.values:
+    if "name" not in section.lines:
         yield f"{section.spell('name')}: it is required, to tell the route from others"
     if route.provider and provider is None:
         close = difflib.get_close_matches(route.provider, providers, n=1)

@@ -110,6 +110,25 @@ if TYPE_CHECKING:
             ],
             id="path-with-dots",
         ),
+        *[
+            pytest.param(
+                f"routes:\n- name: a\n  {key}: {value}",
+                [f"routes.a.{key} (line 3): write it without NUL and surrogates like \\uD800"],
+                id=f"no-text-{key}",
+            )
+            for key, value in {
+                "upstream_cert_file": r'"\uD800"',
+                "upstream_key_file": r'"/run/\0.pem"',
+                "upstream": r'"http://unix:/\uDFFF"',
+                "groups_required": r'[staff, "\uD800"]',
+                "claims_required": r'{"\uD800": [sales]}',
+            }.items()
+        ],
+        pytest.param(
+            'routes:\n- name: "\\uD800"',
+            [r"routes.\ud800.name (line 2): write it without NUL and surrogates like \uD800"],
+            id="no-text-name",
+        ),
         pytest.param(
             "routes:\n- name: a\n  methods: [get]",
             [
