@@ -36,6 +36,7 @@ _ORIGIN: Final = re.compile(  # RFC 6454 §6.2, RFC 3986 §3.2.2: as a browser w
     r"\*|[a-z][a-z0-9+.-]*://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?"
 ).fullmatch
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!$-;=?-\[\]_a-z~%]+").fullmatch
+_SCHEMES: Final = frozenset({"http", "https"})
 _HOST: Final = re.compile(  # RFC 3986 §3.2.2, a name in lower case or a bracketed literal
     r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?"
 ).fullmatch
@@ -187,8 +188,11 @@ def read_cache_secret(value: Any) -> Any:
     return tuple(map(SecretStr, texts))
 
 
-def read_url(value: str, schemes: Collection[str]) -> SplitResult:
-    """Return the parts of a URL with a host and without user info, query and fragment."""
+def read_url(value: str, wanted: str) -> SplitResult:
+    """Return the parts of an HTTP URL with a host and without user info, query and fragment.
+
+    ``wanted`` is what to write in place of something else.
+    """
     if not value.isascii() or not value.isprintable() or " " in value or "\\" in value:
         raise ValueError("write it as a URL in ASCII, percent-encoded where needed")
     try:
@@ -196,8 +200,8 @@ def read_url(value: str, schemes: Collection[str]) -> SplitResult:
         host, port = parts.hostname, parts.port
     except ValueError:
         raise ValueError("it is not a readable URL") from None  # the original quotes it
-    if parts.scheme not in schemes or not host or port == 0:
-        raise ValueError(f"write it as {' or '.join(f'{scheme}://host' for scheme in schemes)}")
+    if parts.scheme not in _SCHEMES or not host or port == 0:
+        raise ValueError(f"write it as {wanted}")
     if "@" in parts.netloc:
         raise ValueError("remove the user and password before the host")
     if "?" in value or "#" in value:
@@ -207,13 +211,13 @@ def read_url(value: str, schemes: Collection[str]) -> SplitResult:
 
 def read_issuer(value: str) -> str:
     """Return the issuer identifier or discovery URL (OpenID Connect Discovery 1.0 §4)."""
-    read_url(value, ("https", "http"))
+    read_url(value, "https://host")
     return value
 
 
 def read_endpoint(value: str) -> str:
     """Return the URL of an endpoint of the provider; plain http is for loopback."""
-    parts = read_url(value, ("https", "http"))
+    parts = read_url(value, "https://host")
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise ValueError("use https")
     return value
@@ -229,7 +233,7 @@ def read_resource(value: str) -> str:
 def read_upstream_url(value: str) -> str:
     """Return the URL of the upstream, which may be a Unix socket."""
     if "://unix:/" not in value:
-        read_url(value, ("http", "https"))
+        read_url(value, "http://host or https://host")
     try:
         read_upstream(value)
     except ConfigurationError as exc:

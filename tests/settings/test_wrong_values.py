@@ -132,13 +132,18 @@ def test_wrong_value(name: str, text: str) -> None:
             "it must have at most 3 items",
             id="too-many",
         ),
+        pytest.param("ISSUER", "sso.example", "write it as https://host\n", id="issuer"),
+        pytest.param("USERINFO_ENDPOINT", "sso.example", "write it as https://host\n", id="D3"),
+        pytest.param(
+            "UPSTREAM_URL", "app:8080", "write it as http://host or https://host\n", id="upstream"
+        ),
         pytest.param("LOG_LEVEL", "\ud800", "write it in UTF-8", id="not-utf-8"),
     ],
 )
 def test_wrong_value_has_a_fix(name: str, text: str, fix: str) -> None:
     """A problem says what to write."""
     [problem] = problems({**GOOD, name: text})
-    assert problem.startswith(f"{name}: {fix}")
+    assert f"{problem}\n".startswith(f"{name}: {fix}")
 
 
 @pytest.mark.parametrize(
