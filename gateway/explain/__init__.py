@@ -63,7 +63,8 @@ class Question:
 class Explanation:
     """What becomes of a request: ``status`` is that of the gateway's answer, None if it goes on.
 
-    ``undecided`` is that rules ask for claims that nobody has told.
+    ``undecided`` is that rules ask for claims that nobody has told. ``cache_key_lacks`` is what
+    is missing for the id, where callers bring pairs of credentials.
     """
 
     status: int | None
@@ -75,6 +76,7 @@ class Explanation:
     methods: tuple[str, ...] = ()
     grants: tuple[str, ...] = ()
     cache_key_id: str | None = None
+    cache_key_lacks: tuple[str, ...] = ()
     rules: tuple[RuleVerdict, ...] = ()
     challenges: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
@@ -85,8 +87,14 @@ def read_claims(file: Path) -> dict[str, Any]:
     """Return the claims in a JSON file."""
     try:
         return read_object(file.read_bytes())
-    except (OSError, StrictJSONError) as exc:
-        raise ConfigurationError(f"{file} holds no JSON object with claims") from exc
+    except OSError as exc:
+        raise ConfigurationError(
+            f"--claims: {file} cannot be read ({exc.strerror}); name a file with a JSON object"
+        ) from exc
+    except StrictJSONError as exc:
+        raise ConfigurationError(
+            f'--claims: {file} holds no JSON object ({exc}); write one like {{"scope": "read"}}'
+        ) from exc
 
 
 def read_field(text: str) -> tuple[str, str]:
@@ -135,6 +143,7 @@ async def _explain(
         methods=settings.auth_methods,
         grants=_grants_of(question, settings),
         cache_key_id=_key_id(question, settings, store),
+        cache_key_lacks=_key_lacks(question, settings),
         rules=judge(route.policy, question.claims) if route.authenticators else (),
         challenges=failed.challenges if isinstance(failed, _CHALLENGING) else (),
         added=tuple(line for line in lines if line not in arrived),
@@ -218,6 +227,15 @@ def _grants_of(question: Question, settings: Settings) -> tuple[str, ...]:
 
 def _key_id(question: Question, settings: Settings, store: Store) -> str | None:
     """Return the begin of the keyed digest a purge finds a user's entries by."""
-    if not _grants_of(question, settings) or "cache_secret" not in settings.model_fields_set:
-        return None  # a secret made up for this process says nothing about another
+    if not credential_places(settings) or _key_lacks(question, settings):
+        return None
     return store.keys.owners(issuers_of(settings.issuer)[0], question.user)[0].hex()[:ID_DIGITS]
+
+
+def _key_lacks(question: Question, settings: Settings) -> tuple[str, ...]:
+    """Return what is missing for that id: a secret made up for this process tells nothing."""
+    given = {
+        "--user": bool(question.user),
+        "CACHE_SECRET": "cache_secret" in settings.model_fields_set,
+    }
+    return tuple(name for name in given if credential_places(settings) and not given[name])

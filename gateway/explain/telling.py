@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gateway.explain import Explanation
 
 _VERDICTS = {True: "holds", False: "does not hold", None: "depends on the claims: --claims FILE"}
+_FIXES = {"--user": "name a user with --user NAME", "CACHE_SECRET": "set CACHE_SECRET"}
 
 
 def tell(told: Explanation) -> None:
@@ -46,8 +47,13 @@ def _lines(told: Explanation) -> Iterator[tuple[str, str]]:
     yield "methods", ", ".join(told.methods) or "none: the route is public"
     if told.grants:
         yield "grant", ", then ".join(told.grants)
-    if told.methods:
-        yield "cache key", told.cache_key_id or "not known: name a user, and set CACHE_SECRET"
+    if told.cache_key_id:
+        yield "cache key", told.cache_key_id
+    if told.cache_key_lacks:
+        yield (
+            "cache key",
+            f"not known: {', and '.join(map(_FIXES.__getitem__, told.cache_key_lacks))}",
+        )
     for rule in told.rules:
         yield "rule", f"{rule.rule} - {_VERDICTS[rule.holds]}"
     for challenge in told.challenges:

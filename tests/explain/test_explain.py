@@ -35,13 +35,17 @@ GOOD = {"sub": "1", "aud": ["orders"], "scope": "read write", "dept": "sales"}
 @pytest.fixture
 def loaded(tmp_path):
     """Read a file with routes; neither provider nor upstream is there."""
-    file = tmp_path / "gateway.yaml"
+    return read(tmp_path, CACHE_SECRET=SECRET)
+
+
+def read(folder, **environ):
+    """Return what is loaded of the file and an environment with these variables as well."""
+    file = folder / "gateway.yaml"
     file.write_text(FILE.format())
-    environ = {
+    environ |= {
         "ISSUER": f"http://127.0.0.1:{free_port()}",
         "CLIENT_ID": "gateway",
         "CLIENT_SECRET": SECRET,
-        "CACHE_SECRET": SECRET,
         "UPSTREAM_URL": f"http://127.0.0.1:{free_port()}",
         "CLIENT_CREDENTIALS_IDS": "svc-*",
     }
@@ -161,6 +165,38 @@ async def test_the_id_is_a_users(loaded):
     assert len(john) == 16
 
 
+@pytest.mark.parametrize(
+    ("path", "user", "environ", "shown"),
+    [
+        pytest.param("orders", "john", {}, ["not known: set CACHE_SECRET"], id="no-secret"),
+        pytest.param(
+            "orders",
+            "",
+            {"CACHE_SECRET": SECRET},
+            ["not known: name a user with --user NAME"],
+            id="no-user",
+        ),
+        pytest.param(
+            "orders",
+            "",
+            {},
+            ["not known: name a user with --user NAME, and set CACHE_SECRET"],
+            id="neither",
+        ),
+        pytest.param("tokens", "john", {}, [], id="no-pairs-here"),
+        pytest.param("open", "john", {}, [], id="public"),
+    ],
+)
+async def test_what_the_id_lacks(tmp_path, capsys, path, user, environ, shown):
+    """Only what is missing for the id is asked for, and nothing where no pairs are taken."""
+    question = Question("GET", f"http://a.example/{path}", user)
+
+    telling.tell(await explain(read(tmp_path, **environ), question))
+
+    lines = [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()]
+    assert [each[2] for each in lines if ["cache", "key"] == each[:2]] == shown
+
+
 async def test_what_is_shown(loaded, capsys):
     """People and programs are told the same."""
     found = await explain(loaded, Question("GET", "http://a.example/orders", "john", GOOD))
@@ -174,14 +210,31 @@ async def test_what_is_shown(loaded, capsys):
         assert [shown for shown in lines if line in shown]
 
 
-def test_unreadable_arguments(tmp_path, capsys):
-    """A field without a colon, a file without claims and a URL without a host are told."""
-    (tmp_path / "claims.json").write_text("[]")
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        pytest.param(None, r"cannot be read \(No such file or directory\); name", id="missing"),
+        pytest.param("sub: john", r"holds no JSON object \(not JSON\); write", id="not-json"),
+        pytest.param("[]", r"\(the top level is not an object\); write", id="a-list"),
+        pytest.param(
+            '{"a": 1, "a": 2}', r"\(a member name appears twice\); write", id="name-twice"
+        ),
+    ],
+)
+def test_unreadable_claims(tmp_path, text, why):
+    """Of a file without claims it is told what is wrong with it, and what to do."""
+    file = tmp_path / "claims.json"
+    if text is not None:
+        file.write_text(text)
 
+    with pytest.raises(ConfigurationError, match=f"^--claims: .*claims.json .*{why}"):
+        read_claims(file)
+
+
+def test_unreadable_arguments(tmp_path, capsys):
+    """A field without a colon and a URL without a host are told."""
     with pytest.raises(ConfigurationError, match="NAME: VALUE"):
         read_field("Accept")
-    with pytest.raises(ConfigurationError, match="no JSON object"):
-        read_claims(tmp_path / "claims.json")
     assert cli.main(["explain", "GET", "/x", "--config", str(tmp_path / "none.yaml")]) == 2
     assert "cannot be read" in capsys.readouterr().err
 
