@@ -12,6 +12,7 @@ import uvloop
 from gateway.errors import UpstreamError, UpstreamTimeoutError
 from gateway.forwarding.pool import PoolLimits, UpstreamPool
 from gateway.routing import read_upstream
+from tests.fakes.black_hole import listen_silently
 from tests.fakes.waiting import until
 from tests.forwarding.exchanging import exchange
 
@@ -20,7 +21,6 @@ LOOPS = [
     pytest.param(uvloop.new_event_loop, id="uvloop"),
 ]
 GOOD, OTHER, SILENT = "127.0.0.1", "127.0.0.2", "127.0.0.3"
-MOST_WAITING = 64  # of connections a listener keeps although it was told to keep none
 
 
 class Names:
@@ -57,16 +57,7 @@ def sockets():
     """Return the sockets, of which the one of SILENT takes no connections and refuses none."""
     with ExitStack() as stack:
         silent, good, other = bound(stack)
-        silent.listen(0)
-        for _ in range(MOST_WAITING):
-            filling = stack.enter_context(socket.socket())
-            filling.settimeout(0.2)
-            try:
-                filling.connect(silent.getsockname())
-            except TimeoutError:
-                break
-        else:
-            pytest.fail("the queue of a listener does not fill up")
+        listen_silently(silent, stack)
         yield silent, good, other
 
 
