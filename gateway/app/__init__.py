@@ -91,7 +91,7 @@ class Gateway:
         stack.push_async_callback(parts.close)
         purger = await open_purger(store, stack)
         stack.push_async_callback(parts.close_kind, EXCHANGE)
-        forwarder = _forwarder(settings)
+        forwarder = Forwarder(pool_limits(settings))
         stack.callback(forwarder.close)
         live = LiveRoutes(store, parts, forwarder, trusted.caller)
         stack.push_async_callback(live.aclose)
@@ -160,14 +160,6 @@ class Gateway:
     async def answer(self, question: str, argument: str | None) -> object:
         """Answer what another worker asks on behalf of the admin port."""
         return None if self._admin is None else await self._admin.answer(question, argument)
-
-
-def _forwarder(settings: Settings) -> Forwarder:
-    return Forwarder(
-        timeout=settings.upstream_timeout,
-        connect_timeout=settings.upstream_connect_timeout,
-        limits=pool_limits(settings),
-    )
 
 
 def _tunnels(settings: Settings, forwarder: Forwarder, purger: Purger) -> Tunnels | None:

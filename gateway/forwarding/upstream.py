@@ -75,21 +75,10 @@ class SwitchResponse(UpstreamResponse):
 
 
 class Forwarder:
-    """Sends requests to upstreams, one pool of connections each; times are in seconds.
+    """Sends requests to upstreams, one pool of connections each."""
 
-    They are for the upstreams that say nothing of their own.
-    """
-
-    def __init__(
-        self,
-        *,
-        timeout: float,
-        connect_timeout: float,
-        limits: PoolLimits = DEFAULT_LIMITS,
-    ) -> None:
-        self._timeout = timeout
+    def __init__(self, limits: PoolLimits = DEFAULT_LIMITS) -> None:
         self._limits = limits
-        self._connect_timeout = connect_timeout
         self._loop = asyncio.get_running_loop()
         self.outbox = Outbox(self._loop)
         # By identity: to hash one takes a microsecond. Who is in here lives at least as long.
@@ -111,7 +100,7 @@ class Forwarder:
         its own ``GatewayError``. The time to answer counts from the end of the request.
         """
         pool = self._pool(upstream)
-        timeout = upstream.timeout or self._timeout
+        timeout = upstream.timeout
         outbox = self.outbox if body is None else None
         connection = pool.find(look=outbox is None)
         if connection is None:
@@ -145,7 +134,7 @@ class Forwarder:
         pool = self._pool(upstream)
         connection = await pool.connect_apart(lambda: SwitchingConnection(handshake))
         connection.start("GET", data, more=False)
-        connection.expect_head_within(upstream.timeout or self._timeout)
+        connection.expect_head_within(upstream.timeout)
         try:
             head = await connection.read_head()
         except BaseException:
@@ -176,11 +165,7 @@ class Forwarder:
         return pool
 
     def _open_pool(self, upstream: Upstream) -> UpstreamPool:
-        return UpstreamPool(
-            upstream,
-            connect_timeout=upstream.connect_timeout or self._connect_timeout,
-            limits=self._limits,
-        )
+        return UpstreamPool(upstream, connect_timeout=upstream.connect_timeout, limits=self._limits)
 
     def _begin_upload(
         self, connection: UpstreamConnection, body: RequestBody, within: float, *, chunked: bool

@@ -30,18 +30,18 @@ _PATH = re.compile(r"(/[!-~]*)?")
 class Upstream:
     """Where a route's requests go: an origin (RFC 6454) and a path prefix without final slash.
 
-    Times are in seconds; what is ``None`` is as the forwarder has it. ``stripped`` is the begin of
-    the caller's path that is not sent on; with ``preserve_host`` the caller's ``Host`` is. A
-    ``socket`` is a Unix socket to connect to in place of ``host`` and ``port``. ``tls`` is whom to
-    believe there over https, and what to show.
+    Times are in seconds: until the head of a response, and for connecting. ``stripped`` is the
+    begin of the caller's path that is not sent on; with ``preserve_host`` the caller's ``Host``
+    is. A ``socket`` is a Unix socket to connect to in place of ``host`` and ``port``. ``tls`` is
+    whom to believe there over https, and what to show.
     """
 
     scheme: str
     host: str
     port: int
     path_prefix: bytes
-    timeout: float | None = None
-    connect_timeout: float | None = None
+    timeout: float = 60.0
+    connect_timeout: float = 5.0
     tls: ssl.SSLContext | None = None
     socket: str = ""
     stripped: bytes = b""

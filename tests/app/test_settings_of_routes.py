@@ -12,14 +12,12 @@ from gateway.settings.model.routes import ProviderSettings, RouteSettings
 
 APP = Path(__file__).parents[2] / "gateway" / "app"
 
-# Where the settings of the whole gateway are read, and what may be among them: the times
-# of upstreams that have none of their own.
+# Where the settings of the whole gateway are read.
 WHOLE = sorted(set(APP.glob("*.py")) - {APP / name for name in (
     "callers.py", "exchange.py", "preflights.py", "providers.py", "routes.py", "store.py",
     "turns.py", "parts.py", "token_exchange.py", "identities.py", "upstreams.py",
     "refresh_tokens.py",
 )})  # fmt: skip
-DEFAULTS = {"upstream_timeout", "upstream_connect_timeout"}
 OF_ROUTES = RouteSettings.model_fields.keys() | ProviderSettings.model_fields.keys()
 
 
@@ -34,4 +32,4 @@ def test_what_is_a_routes_is_not_read_for_all(path):
         and "settings" in ast.unparse(node.value)
     }
 
-    assert set() == read & OF_ROUTES - DEFAULTS - FailedLogins.model_fields.keys()
+    assert set() == read & OF_ROUTES - FailedLogins.model_fields.keys()

@@ -31,7 +31,7 @@ class Site:
         self._listener = listener
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         self.upstream = read_upstream(url)
-        self.forwarder = Forwarder(timeout=20, connect_timeout=20)
+        self.forwarder = Forwarder()
         self._peers = ExitStack()
 
     def __enter__(self):

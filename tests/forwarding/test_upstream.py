@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -31,10 +32,15 @@ class Parts:
         return part
 
 
+def hasty(upstream):
+    """Return where requests go that are answered soon or not at all."""
+    return replace(read_upstream(upstream.url), timeout=0.2)
+
+
 @pytest.fixture
 async def forwarder():
-    """Return a forwarder with a short patience."""
-    forwarder = Forwarder(timeout=0.2, connect_timeout=5)
+    """Return a forwarder."""
+    forwarder = Forwarder()
     yield forwarder
     forwarder.close()
 
@@ -49,15 +55,13 @@ async def test_upstream_that_does_not_read(forwarder, upstream):
     body = Parts(*[b"x" * 1_000_000] * 100)
 
     with pytest.raises(UpstreamTimeoutError):
-        await forwarder.forward(read_upstream(upstream.url), "POST", POST, body)
+        await forwarder.forward(hasty(upstream), "POST", POST, body)
 
 
 async def test_body_that_fails(forwarder, upstream):
     """P26: a failure of the caller's body is what is told, and the upstream is left."""
     with pytest.raises(RuntimeError, match="broken"):
-        await forwarder.forward(
-            read_upstream(upstream.url), "POST", POST, Parts(b"x", RuntimeError("broken"))
-        )
+        await forwarder.forward(hasty(upstream), "POST", POST, Parts(b"x", RuntimeError("broken")))
     await until(lambda: upstream.open_connections == 0)
 
 
@@ -70,9 +74,7 @@ async def test_body_that_fails_after_the_head(forwarder, upstream):
             await asyncio.sleep(0.05)
             return await super().next_part()
 
-    answer = await forwarder.forward(
-        read_upstream(upstream.url), "POST", POST, Late(RuntimeError("broken"))
-    )
+    answer = await forwarder.forward(hasty(upstream), "POST", POST, Late(RuntimeError("broken")))
 
     assert b"hello" == await answer.read()
     with pytest.raises(UpstreamError):
@@ -89,7 +91,7 @@ async def test_upload_to_an_upstream_that_has_left(forwarder, upstream):
             await asyncio.sleep(0.001)
             return b"x" * 1000
 
-    answer = await forwarder.forward(read_upstream(upstream.url), "POST", POST, Endless())
+    answer = await forwarder.forward(hasty(upstream), "POST", POST, Endless())
 
     assert (413, b"no") == (answer.head.status, await answer.read())
     await asyncio.sleep(0.05)
@@ -99,7 +101,7 @@ async def test_upload_to_an_upstream_that_has_left(forwarder, upstream):
 async def test_cancelled_connect_and_read(forwarder, upstream):
     """P25: a cancelled request leaves no connection behind."""
     upstream.answer_next(silence())
-    task = asyncio.create_task(forwarder.forward(read_upstream(upstream.url), "GET", HEAD))
+    task = asyncio.create_task(forwarder.forward(hasty(upstream), "GET", HEAD))
     await until(lambda: upstream.requests)
 
     task.cancel()
@@ -117,7 +119,7 @@ async def test_early_answer_ends_the_connection(forwarder, upstream):
         async def next_part(self):
             await asyncio.Event().wait()
 
-    place = read_upstream(upstream.url)
+    place = hasty(upstream)
     answer = await forwarder.forward(place, "POST", POST, Waiting())
     assert b"enough" == await answer.read()
     answer.close()
@@ -136,7 +138,7 @@ async def test_answer_before_the_whole_request_is_taken(forwarder, upstream):
         await taken.wait()
 
     upstream.answer_next(answer_first, before_body=True)
-    place = read_upstream(upstream.url)
+    place = hasty(upstream)
     answer = await forwarder.forward(place, "POST", POST + bytes(50_000_000))
     assert b"enough" == await answer.read()
     answer.close()
@@ -147,7 +149,7 @@ async def test_answer_before_the_whole_request_is_taken(forwarder, upstream):
 
 async def test_failed_requests_leave_their_places(upstream):
     """R8: a request that gets no answer, or that its caller has left, gives its place back."""
-    forwarder = Forwarder(timeout=20, connect_timeout=20, limits=PoolLimits(connections=1))
+    forwarder = Forwarder(PoolLimits(connections=1))
     place = read_upstream(upstream.url)
     for _ in range(2):
         upstream.answer_next(cut(b""))
@@ -167,7 +169,7 @@ async def test_failed_requests_leave_their_places(upstream):
 
 async def test_connection_of_an_upload_is_kept(forwarder, upstream):
     """P20: behind a body that was sent in pieces and to its end, the connection is used again."""
-    place = read_upstream(upstream.url)
+    place = hasty(upstream)
     data = b"POST / HTTP/1.1\r\nHost: upstream.test\r\nTransfer-Encoding: chunked\r\n\r\n"
     for _ in range(3):
         parts = Parts(b"hel", b"lo")
@@ -187,8 +189,6 @@ async def test_silence_behind_an_upload(forwarder, upstream):
 
     with pytest.raises(UpstreamTimeoutError, match="answer"):
         await asyncio.wait_for(
-            forwarder.forward(
-                read_upstream(upstream.url), "POST", data, Parts(b"hello"), chunked=True
-            ),
+            forwarder.forward(hasty(upstream), "POST", data, Parts(b"hello"), chunked=True),
             20,
         )

@@ -42,7 +42,7 @@ async def serve():
     runners = []
 
     async def start(error, **how):
-        forwarder = Forwarder(timeout=1, connect_timeout=1)
+        forwarder = Forwarder()
         server = ProxyServer(
             Pipeline(error), forwarder, limits=Limits(2048, 100), trusted=TrustedProxies(())
         )

@@ -35,7 +35,7 @@ async def serve(upstream):
     runners, forwarders = [], []
 
     async def start(**patience):
-        forwarders.append(Forwarder(timeout=30, connect_timeout=5))
+        forwarders.append(Forwarder())
         routes = [Route("public", read_upstream(upstream.url), (), Policy(()))]
         limits = Limits(32768, 0, Patience(**patience))
         server = ProxyServer(
