@@ -69,8 +69,11 @@ class Side(asyncio.Protocol):
 class Tunnel:
     """Bytes between a caller and an upstream, until one of them hangs up or it is ended."""
 
-    def __init__(self, front: ProxyProtocol, connection: SwitchingConnection) -> None:
+    def __init__(
+        self, front: ProxyProtocol, connection: SwitchingConnection, linger: float = LINGER
+    ) -> None:
         self._loop = asyncio.get_running_loop()
+        self._linger = linger
         self._front = front
         self._connection = connection
         self._caller = Side(self)
@@ -111,6 +114,8 @@ class Tunnel:
 
     def limit(self, *, idle: float, life: float | None) -> None:
         """End the tunnel after ``life`` seconds, and after ``idle`` seconds of silence if not 0."""
+        if self.reason is not None:
+            return  # its timers would hold it, and the one that cuts it would be lost
         if life is not None:
             self._expiry = self._loop.call_later(max(0.0, life), self.end, End.EXPIRED)
         if idle:
@@ -131,7 +136,7 @@ class Tunnel:
         self.reason = reason
         if self._expiry is not None:
             self._expiry.cancel()
-        self._set_clock(self._loop.call_later(LINGER, self._cut))
+        self._set_clock(self._loop.call_later(self._linger, self._cut))
         self._caller.transport.close()
         self._upstream.transport.close()
 

@@ -21,7 +21,7 @@ from gateway.forwarding.upgrade import (
 from gateway.metrics import TUNNELS, TUNNELS_ENDED
 from gateway.server.protocol import ProxyProtocol
 from gateway.server.relay import relay, said_to_caller
-from gateway.server.splice import End, Tunnel
+from gateway.server.splice import LINGER, End, Tunnel
 from gateway.server.written import Written
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 class TunnelLimits:
     """What bounds tunnels; ``idle_timeout`` is in seconds, 0 for none.
 
+    ``linger`` is how long an end may take, in seconds: either side takes what was written to it.
     ``origins`` are the pages that may open one beside those of the gateway's own host.
     """
 
@@ -47,6 +48,7 @@ class TunnelLimits:
     idle_timeout: float
     end_with_token: bool
     origins: frozenset[bytes] = frozenset()
+    linger: float = LINGER
 
 
 @dataclass(slots=True, eq=False)
@@ -133,7 +135,7 @@ class Tunnels:
         transport, front = request.transport, request.protocol
         if transport is None or not isinstance(front, ProxyProtocol):
             return Written(keep_alive=False, cause="the caller hung up")
-        tunnel = Tunnel(front, response.connection)
+        tunnel = Tunnel(front, response.connection, self._limits.linger)
         head = write_switching(
             response.head, journal.request_id.encode(), said_to_caller(admission)
         )
