@@ -128,7 +128,7 @@ async def provider(seconds=60):
 async def redis():
     """Let Redis fail in five ways under load."""
     troubles = {
-        "SIGSTOP, 3 s": (hanging, 3),
+        "SIGSTOP, 30 s": (hanging, 30),
         "kill -9, started again after 3 s": (crashed, 3),
         "NOAUTH, put right after 3 s": (locked, 3),
         "FLUSHALL": (emptied, 1),
