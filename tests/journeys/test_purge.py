@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from tests.fakes.caller import basic, request
+from tests.journeys.refreshing import while_redis_answers
 
 JOHN = basic("john", "doe")
 SERVICE = basic("service", "service-secret")
@@ -47,6 +48,7 @@ async def test_in_memory(start_gateway, call, provider, query, again):
 
 
 @pytest.mark.parametrize("query", ["", "?user=JOHN"])
+@while_redis_answers
 async def test_on_every_replica(start_gateway, call, provider, start_redis, query):
     """A7: a purge on one replica reaches Redis and the memory of the others."""
     settings = {"REDIS_URL": start_redis().url, "CACHE_SECRET": SECRET}
@@ -109,6 +111,7 @@ async def ask_until_logged_in(caller, provider, count):
         pytest.param("", 2, ["john", "service"], id="everything"),
     ],
 )
+@while_redis_answers
 async def test_who_is_purged_on_both_replicas(pair, call, provider, query, purged, again):
     """A7: after a purge on one replica both ask again for who was purged, and for nobody else."""
     callers = [await call(gateway) for gateway in pair]
@@ -129,6 +132,7 @@ async def test_who_is_purged_on_both_replicas(pair, call, provider, query, purge
 
 @pytest.mark.parametrize("query", ["", "?user=john"], ids=["everything", "one-user"])
 @pytest.mark.parametrize("asked", [0, 1], ids=["on-the-other", "where-it-began"])
+@while_redis_answers
 async def test_a_login_begun_before_leaves_nothing(pair, call, provider, query, asked):
     """A7: a login under way on one replica while another purges serves its caller and no more."""
     provider.gate.clear()
