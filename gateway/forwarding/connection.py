@@ -184,13 +184,7 @@ class UpstreamConnection(asyncio.Protocol):
         while reader.head is None:
             if self._error is not None:
                 raise self._error
-            self._wake = self._loop.create_future()
-            try:
-                await self._wake
-            finally:
-                self._wake = None
-                if self._outbox is not None:
-                    self._outbox.resume()
+            await self._sleep()
         self._due = None
         return reader.head
 
@@ -252,6 +246,8 @@ class UpstreamConnection(asyncio.Protocol):
             await self._wake
         finally:
             self._wake = None
+            if self._outbox is not None:
+                self._outbox.resume()
 
     def _wake_up(self) -> None:
         if self._wake is not None and not self._wake.done():

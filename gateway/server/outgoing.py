@@ -28,8 +28,9 @@ class OutgoingProtocol(RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Read bytes; a request that is there makes the connection's task ready."""
         waiter = self._waiter
+        waited = waiter is not None and not waiter.done()
         super().data_received(data)
-        if waiter is not None and waiter.done():
+        if waited and waiter is not None and waiter.done():
             self._outbox.expect()
 
     @property

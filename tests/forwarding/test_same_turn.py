@@ -126,3 +126,31 @@ def test_many_in_one_turn(listener, loop_factory):
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(forward())
+
+
+@pytest.mark.parametrize("loop_factory", LOOPS)
+def test_answer_in_pieces(listener, loop_factory):
+    """Who waited for a body counts as ready no longer: the next one alone does not wait."""
+
+    async def forward():
+        with Site(listener) as site:
+            first = site.begin()
+            peer = await site.accept()
+            assert b"first" == await site.answer(peer, first, b"first")
+            second = site.begin()
+            await until(lambda: readable(peer))
+            assert HEAD == peer.recv(65536)
+            begin, end = response(200, b"second")[:-3], b"ond"
+            peer.sendall(begin)
+            answer = await second
+            assert b"sec" == await answer.read()
+            reading = asyncio.create_task(answer.read())
+            await asyncio.sleep(0)
+            peer.sendall(end)
+            assert b"ond" == await reading
+            answer.close()
+
+            assert 0 == site.forwarder.outbox._ready
+
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(forward())

@@ -54,6 +54,10 @@ class Served:
             await until(lambda: connection._messages)
         return connection
 
+    def connections(self):
+        """Return the callers' connections."""
+        return self._server.connections
+
     def answer(self):
         """Let the upstream answer in a turn in which another task is ready and writes nothing."""
         self.forwarder.outbox.expect()
@@ -129,3 +133,17 @@ async def test_order_of_pipelined_answers(served, behind, status):
 
         assert [200, status] == [each.status for each in answers]
         assert await caller.closed()
+
+
+async def test_request_in_pieces_of_one_turn(served):
+    """A connection counts as ready once, however many pieces arrive in a turn, as over TLS."""
+    port = await served.start()
+    async with RawCaller(port) as caller:
+        await caller.write(GET[:5])
+        await until(served.connections)
+        (connection,) = served.connections()
+        await until(lambda: connection._part_size == 5)
+        connection.data_received(GET[5:])
+        connection.data_received(GET[:5])
+
+        assert 1 == served.forwarder.outbox._ready
