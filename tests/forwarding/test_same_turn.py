@@ -140,14 +140,14 @@ def test_answer_in_pieces(listener, loop_factory):
             second = site.begin()
             await until(lambda: readable(peer))
             assert HEAD == peer.recv(65536)
-            begin, end = response(200, b"second")[:-3], b"ond"
+            begin, end = response(200, b"onetwo")[:-3], b"two"
             peer.sendall(begin)
             answer = await second
-            assert b"sec" == await answer.read()
+            assert b"one" == await answer.read()
             reading = asyncio.create_task(answer.read())
             await asyncio.sleep(0)
             peer.sendall(end)
-            assert b"ond" == await reading
+            assert b"two" == await reading
             answer.close()
 
             assert 0 == site.forwarder.outbox._ready
